@@ -1,0 +1,177 @@
+//! Advisories: messages on topics of a reserved name that tell who came and went (rows E01, E02, E10).
+
+use std::sync::Arc;
+
+use message::{Advisory, Destination, Message, Pattern, ProducerId, Text, Value};
+
+use crate::broker::Broker;
+use crate::entry::Entry;
+use crate::line::LineKind;
+use crate::slots::Key;
+
+impl Broker {
+    /// Sends an advisory to those who listen on `topic`, or to one line alone. Costs next to nothing when nobody does.
+    pub(crate) fn advise(&mut self, topic: &str, subject: Advisory, only: Option<Key>) {
+        if !self.config.advisory_support {
+            return;
+        }
+        if only.is_none() && !self.has_listener(topic) {
+            return;
+        }
+        let message = self.advisory_message(topic, subject);
+        match only {
+            None => self.route(Arc::new(message)),
+            Some(line) => {
+                let mut message = message;
+                message.sequence = self.sequence();
+                message.broker_in_time = self.now;
+                self.join(line, Entry::new(Arc::new(message), false));
+            }
+        }
+    }
+
+    fn has_listener(&self, topic: &str) -> bool {
+        self.topic_lines.contains_key(topic)
+            || self.topic_patterns.iter().any(|key| match self.lines.get(*key).map(|line| &line.kind) {
+                Some(LineKind::Subscription(subscription)) => {
+                    subscription.topics.iter().any(|pattern| Pattern::new(pattern.name.clone()).matches(topic))
+                }
+                _ => false,
+            })
+    }
+
+    fn advisory_message(&mut self, topic: &str, subject: Advisory) -> Message {
+        let mut message = self.own_message(Destination::topic(topic.to_owned()));
+        message.kind = Some(Text::from_static("Advisory"));
+        let mut properties = message::properties::Builder::new();
+        properties.push("originBrokerName", &Value::Text((&*self.config.broker_name).into()));
+        properties.push("originBrokerId", &Value::Text((&*self.own_producer.connection).into()));
+        let count = match &subject {
+            Advisory::ConsumerAdded { destination, .. } => Some(("consumerCount", self.consumer_count(destination))),
+            _ => None,
+        };
+        if let Some((name, count)) = count {
+            properties.push(name, &Value::Int(count));
+        }
+        message.properties = properties.finish();
+        message.advisory = Some(Box::new(subject));
+        message
+    }
+
+    fn consumer_count(&self, destination: &Destination) -> i32 {
+        let count = self.consumers.iter().filter(|(_, consumer)| consumer.destination == *destination).count();
+        i32::try_from(count).unwrap_or(i32::MAX)
+    }
+
+    fn consumer_subject(&self, key: Key) -> Option<(String, Advisory)> {
+        let consumer = self.consumers.get(key)?;
+        if consumer.destination.name.starts_with("ActiveMQ.Advisory.") {
+            return None;
+        }
+        let topic = advisory_topic("Consumer", &consumer.destination);
+        let subject = Advisory::ConsumerAdded {
+            consumer: consumer.id.clone(),
+            destination: consumer.destination.clone(),
+            selector: consumer.selector.as_ref().map(|selector| selector.text().clone()),
+            prefetch: consumer.prefetch,
+            durable_name: consumer.durable_name.clone(),
+            browser: consumer.browse.is_some(),
+            priority: consumer.priority,
+            exclusive: consumer.exclusive,
+            no_local: consumer.no_local,
+            client_id: consumer.client_id.clone(),
+        };
+        Some((topic, subject))
+    }
+
+    pub(crate) fn advise_consumer(&mut self, key: Key) {
+        if let Some((topic, subject)) = self.consumer_subject(key) {
+            self.advise(&topic, subject, None);
+        }
+    }
+
+    pub(crate) fn advise_consumer_gone(&mut self, key: Key) {
+        let Some(consumer) = self.consumers.get(key) else { return };
+        if consumer.destination.name.starts_with("ActiveMQ.Advisory.") {
+            return;
+        }
+        let topic = advisory_topic("Consumer", &consumer.destination);
+        let consumer = consumer.id.clone();
+        self.advise(&topic, Advisory::ConsumerRemoved { consumer }, None);
+    }
+
+    pub(crate) fn advise_producer(&mut self, producer: ProducerId, destination: Option<Destination>, removed: bool) {
+        let topic = match &destination {
+            Some(destination) => advisory_topic("Producer", destination),
+            None => "ActiveMQ.Advisory.Producer.Anonymous".to_owned(),
+        };
+        let subject = match removed {
+            true => Advisory::ProducerRemoved { producer },
+            false => Advisory::ProducerAdded { producer, destination },
+        };
+        self.advise(&topic, subject, None);
+    }
+
+    /// Tells a new listener what was there before it came (rows N48, E10).
+    pub(crate) fn replay_advisories(&mut self, topic: &Destination, line: Key) {
+        if !self.config.advisory_support {
+            return;
+        }
+        let pattern = Pattern::new(topic.name.clone());
+        let mut known: Vec<(String, Advisory)> = Vec::new();
+        let destinations = self.known_destinations();
+        for (kind, destination, connection) in destinations {
+            known.push((
+                format!("ActiveMQ.Advisory.{kind}"),
+                Advisory::Destination { destination, connection, removed: false },
+            ));
+        }
+        for connection in self.connections.values() {
+            known.push((
+                "ActiveMQ.Advisory.Connection".to_owned(),
+                Advisory::ConnectionAdded {
+                    connection: connection.id.clone(),
+                    client_id: connection.client_id.clone(),
+                    user: connection.user.clone(),
+                    remote: connection.remote.clone(),
+                },
+            ));
+            for (producer, destination) in &connection.producers {
+                if let Some(target) = destination {
+                    let subject =
+                        Advisory::ProducerAdded { producer: producer.clone(), destination: destination.clone() };
+                    known.push((advisory_topic("Producer", target), subject));
+                }
+            }
+        }
+        let consumers: Vec<Key> = self.consumers.iter().map(|(key, _)| key).collect();
+        known.extend(consumers.into_iter().filter_map(|key| self.consumer_subject(key)));
+        for (topic, subject) in known {
+            if pattern.matches(&topic) {
+                self.advise(&topic, subject, Some(line));
+            }
+        }
+    }
+
+    fn known_destinations(&self) -> Vec<(&'static str, Destination, Text)> {
+        let mut all = Vec::new();
+        for name in self.queues.keys() {
+            all.push(("Queue", Destination::queue(name.clone()), Text::new()));
+        }
+        for name in self.topics.keys().filter(|name| !name.starts_with("ActiveMQ.Advisory.")) {
+            all.push(("Topic", Destination::topic(name.clone()), Text::new()));
+        }
+        for connection in self.connections.values() {
+            for destination in &connection.temporary {
+                let kind = if destination.kind.is_queue() { "TempQueue" } else { "TempTopic" };
+                all.push((kind, destination.clone(), connection.id.clone()));
+            }
+        }
+        all
+    }
+}
+
+fn advisory_topic(subject: &str, destination: &Destination) -> String {
+    let kind = if destination.kind.is_queue() { "Queue" } else { "Topic" };
+    format!("ActiveMQ.Advisory.{subject}.{kind}.{}", destination.name)
+}

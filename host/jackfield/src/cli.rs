@@ -1,0 +1,315 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use message::{Destination, DestinationKind};
+
+use crate::config::LogFormat;
+use crate::{bench, exit};
+
+const EXAMPLES: &str = "\
+Examples:
+  jackfield serve                                  a broker on this machine: OpenWire 61616, STOMP 61613
+  jackfield send queue://hello 'Hello, world'      a first message
+  jackfield receive queue://hello                  and back
+  jackfield config show > jackfield.toml           a file to start from, each key explained
+  jackfield config check                           what is wrong with it
+";
+
+/// A message broker for ActiveMQ's clients whose dispatch policies can be exchanged while it runs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "jackfield",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = format!("{EXAMPLES}\n{}", exit::HELP))]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the broker.
+    Serve(Serve),
+    /// Send messages to a queue or topic.
+    Send(Send),
+    /// Receive messages from a queue or topic and print their bodies, a line for each.
+    Receive(Receive),
+    /// Check or show the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Measure a broker under load.
+    Bench(bench::Args),
+}
+
+/// Run the broker until it is told to stop (SIGTERM, or Ctrl-C).
+///
+/// Standard output has a line for each port, such as `listening openwire 127.0.0.1:61616`, then `ready`. Everything
+/// else goes to standard error.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield serve                                      data in ./data, ports on this machine alone
+  jackfield serve --data /var/lib/jackfield            data elsewhere
+  jackfield serve --config /etc/jackfield.toml --log-format json")]
+pub(crate) struct Serve {
+    /// Configuration file. Without it, ./jackfield.toml if that exists, else the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where everything is that must survive a restart; goes before broker.data_directory of the file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// How log lines look; goes before log.format of the file.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+    /// How much is logged, such as info or info,server=debug; goes before log.level of the file.
+    #[arg(long, value_name = "LEVEL", value_parser = log_level)]
+    pub(crate) log_level: Option<String>,
+}
+
+/// How to reach a broker.
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// Where the broker listens for STOMP.
+    #[arg(long, value_name = "URL", default_value = "stomp://127.0.0.1:61613", value_parser = broker_address)]
+    pub(crate) broker: Address,
+    /// User name, where the broker asks for one.
+    #[arg(long, value_name = "NAME", requires = "password")]
+    pub(crate) user: Option<String>,
+    /// Password of the user.
+    #[arg(long, value_name = "TEXT", requires = "user")]
+    pub(crate) password: Option<String>,
+}
+
+/// Host and port of a broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// Name or address, IPv6 in brackets.
+    pub(crate) host: String,
+    /// The port.
+    pub(crate) port: u16,
+}
+
+/// Send messages to a queue or topic.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield send queue://hello 'Hello, world'
+  jackfield send topic://prices 12.5 --property symbol=ACME --non-persistent
+  jackfield send hello 'the same again' --count 1000
+  seq 1 100000 | jackfield send queue://numbers --stdin")]
+pub(crate) struct Send {
+    /// Where to: queue://NAME, topic://NAME, or NAME alone for a queue.
+    #[arg(value_parser = destination)]
+    pub(crate) destination: Destination,
+    /// The body.
+    #[arg(required_unless_present = "stdin", conflicts_with = "stdin")]
+    pub(crate) text: Option<String>,
+    /// Send a message for each line of standard input.
+    #[arg(long)]
+    pub(crate) stdin: bool,
+    /// How many times to send the text.
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "stdin", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: u64,
+    /// The broker must keep the messages over a restart (this is the default).
+    #[arg(long, conflicts_with = "non_persistent")]
+    pub(crate) persistent: bool,
+    /// The broker may lose the messages when it stops.
+    #[arg(long)]
+    pub(crate) non_persistent: bool,
+    /// A property of each message; may be given several times.
+    #[arg(long = "property", value_name = "NAME=VALUE", value_parser = property)]
+    pub(crate) properties: Vec<(String, String)>,
+    /// How to reach the broker.
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// Receive messages from a queue or topic and print their bodies, a line for each.
+///
+/// A message is acknowledged after it was printed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield receive queue://hello
+  jackfield receive queue://numbers --count 100 --timeout 500ms
+  jackfield receive topic://prices --follow --selector \"symbol = 'ACME'\"
+  jackfield receive topic://prices --follow --durable desk --client-id desk-1")]
+pub(crate) struct Receive {
+    /// Where from: queue://NAME, topic://NAME, or NAME alone for a queue. Wildcards * and > are allowed.
+    #[arg(value_parser = destination)]
+    pub(crate) destination: Destination,
+    /// Stop after this many messages.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: u64,
+    /// Give up when no message came for this long: 5s, 500ms, 2m.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Go on until interrupted.
+    #[arg(long, conflicts_with_all = ["count", "timeout"])]
+    pub(crate) follow: bool,
+    /// Only messages that fit this JMS selector.
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) selector: Option<String>,
+    /// A durable subscription of this name: what comes while nobody receives is kept (topics only).
+    #[arg(long, value_name = "NAME", requires = "client_id")]
+    pub(crate) durable: Option<String>,
+    /// The client id that owns the durable subscription.
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// Print each message's headers in front of its body.
+    #[arg(long)]
+    pub(crate) headers: bool,
+    /// How to reach the broker.
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// Check or show the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Tell all mistakes of a configuration file at once: key, value, line and remedy.
+    Check(ConfigFile),
+    /// Print the configuration that holds, with every key explained.
+    Show(ConfigFile),
+}
+
+/// Which configuration.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// Configuration file. Without it, ./jackfield.toml if that exists, else the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    crate::config::check_level(text)
+        .map(|()| text.to_owned())
+        .map_err(|fault| format!("{}; {}", fault.what, fault.remedy))
+}
+
+fn broker_address(text: &str) -> Result<Address, String> {
+    let wanted = "write stomp://HOST:PORT, such as stomp://127.0.0.1:61613";
+    let url = url::Url::parse(text).map_err(|error| format!("{error}; {wanted}"))?;
+    if !matches!(url.scheme(), "stomp" | "stomp+nio") {
+        return Err(format!("scheme {} is not STOMP's; {wanted}", url.scheme()));
+    }
+    match url.host_str() {
+        Some(host) => Ok(Address { host: host.to_owned(), port: url.port().unwrap_or(61613) }),
+        None => Err(format!("no host; {wanted}")),
+    }
+}
+
+fn destination(text: &str) -> Result<Destination, String> {
+    let destination = Destination::parse(text, DestinationKind::Queue);
+    destination.check().map_err(|error| error.to_string())?;
+    if destination.kind.is_temporary() || destination.name.contains("://") {
+        return Err("write queue://NAME, topic://NAME, or NAME alone for a queue".to_owned());
+    }
+    Ok(destination)
+}
+
+/// Headers that STOMP or this program sets itself.
+const HEADERS_TAKEN: [&str; 7] =
+    ["content-length", "destination", "id", "persistent", "receipt", "subscription", "transaction"];
+
+fn property(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, _)) if HEADERS_TAKEN.contains(&name) => {
+            Err(format!("{name} cannot be a property; choose another name"))
+        }
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    let parsed = units.iter().find_map(|(unit, ms)| {
+        let number = text.strip_suffix(unit)?.parse::<u64>().ok()?;
+        number.checked_mul(*ms).filter(|ms| *ms > 0)
+    });
+    parsed.map(Duration::from_millis).ok_or_else(|| "write a number and a unit, such as 500ms, 5s, 2m or 1h".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_meant_is_understood() {
+        let Command::Send(send) = parse("jackfield send hello text --count 3 --property a=b=c").unwrap().command else {
+            panic!("no send");
+        };
+        assert_eq!(send.destination, Destination::queue("hello"));
+        assert_eq!((send.text.as_deref(), send.count, send.stdin), (Some("text"), 3, false));
+        assert_eq!(send.properties, [("a".to_owned(), "b=c".to_owned())]);
+        assert_eq!(send.remote.broker, Address { host: "127.0.0.1".into(), port: 61613 });
+
+        let line = "jackfield receive topic://A.> --follow --durable d --client-id c --broker stomp://[::1]:7";
+        let Command::Receive(receive) = parse(line).unwrap().command else { panic!("no receive") };
+        assert_eq!(receive.destination, Destination::topic("A.>"));
+        assert!(receive.follow);
+        assert_eq!(receive.remote.broker, Address { host: "[::1]".into(), port: 7 });
+
+        let Command::Serve(serve) = parse("jackfield serve --log-format json --log-level debug").unwrap().command
+        else {
+            panic!("no serve");
+        };
+        assert_eq!(serve.log_format, Some(LogFormat::Json));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        use ErrorKind::{ArgumentConflict, MissingRequiredArgument, ValueValidation};
+        let table = [
+            ("jackfield send hello", MissingRequiredArgument),
+            ("jackfield send hello text --stdin", ArgumentConflict),
+            ("jackfield send hello text --count 0", ValueValidation),
+            ("jackfield send hello text --persistent --non-persistent", ArgumentConflict),
+            ("jackfield send hello text --property a", ValueValidation),
+            ("jackfield send hello text --property receipt=1", ValueValidation),
+            ("jackfield send temp-queue://x text", ValueValidation),
+            ("jackfield send a,,b text", ValueValidation),
+            ("jackfield send hello text --user u", MissingRequiredArgument),
+            ("jackfield receive a --durable d", MissingRequiredArgument),
+            ("jackfield receive a --follow --count 3", ArgumentConflict),
+            ("jackfield receive a --timeout 5", ValueValidation),
+            ("jackfield receive a --broker tcp://127.0.0.1:61616", ValueValidation),
+            ("jackfield serve --log-level loud", ValueValidation),
+        ];
+        for (line, expected) in table {
+            assert_eq!(parse(line).expect_err(line).kind(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, ms) in [("500ms", Some(500)), ("5s", Some(5000)), ("2m", Some(120_000)), ("1h", Some(3_600_000))] {
+            assert_eq!(duration(text).ok(), ms.map(Duration::from_millis), "{text}");
+        }
+        for text in ["", "5", "s", "-1s", "0s", "1.5s", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What `jackfield.toml` says, as plain values.
+//!
+//! One table of keys (`keys`) drives reading, checking and showing, so that no key can be read that is not documented
+//! and none documented that is not read. All mistakes of a file are found in one go.
+
+mod connector;
+mod keys;
+mod problem;
+mod raw;
+mod read;
+mod show;
+mod size;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use session::Protocol;
+
+pub(crate) use self::connector::Connector;
+pub(crate) use self::keys::check_level;
+pub(crate) use self::read::read;
+pub(crate) use self::show::show;
+
+/// Everything that can be configured.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// Where the journal and the lock are.
+    pub(crate) data_directory: PathBuf,
+    /// The ports, in the order of the file.
+    pub(crate) connectors: Vec<Connector>,
+    /// What the broker machine is told, without `destinations`: [`Config::broker`] gives it whole.
+    pub(crate) broker: broker::Config,
+    /// Settings by pattern, in the order of the file.
+    pub(crate) destinations: Vec<Destination>,
+    /// Limits of each connection.
+    pub(crate) connection: ConnectionLimits,
+    /// The journal on disk.
+    pub(crate) store: Store,
+    /// Limits of dispatch policies that are components.
+    pub(crate) policy: plugin_wasmtime::Limits,
+    /// What the program says about itself.
+    pub(crate) log: Log,
+    /// Who may log in; empty for everybody.
+    pub(crate) users: Vec<User>,
+}
+
+/// Settings for the queues or topics of a pattern.
+#[derive(Clone, Debug)]
+pub(crate) struct Destination {
+    /// True for queues, false for topics.
+    pub(crate) is_queue: bool,
+    /// Which names.
+    pub(crate) pattern: String,
+    /// What holds for them.
+    pub(crate) settings: broker::DestinationSettings,
+}
+
+/// Limits of each connection, whatever its connector.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionLimits {
+    /// JMS sessions.
+    pub(crate) sessions_max: usize,
+    /// Open transactions.
+    pub(crate) transactions_max: usize,
+    /// Counts, depths and lengths of message properties.
+    pub(crate) properties: message::properties::Limits,
+    /// Lengths and depths of selectors.
+    pub(crate) selector: selector::Limits,
+}
+
+/// The journal on disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    /// Bytes it may take.
+    pub(crate) bytes_limit: u64,
+}
+
+/// What the program says about itself, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// Filter, such as `info` or `info,server=debug`.
+    pub(crate) level: String,
+    /// For people or for machines.
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// A line of text for each event.
+    Human,
+    /// A JSON object for each event.
+    Json,
+}
+
+/// Somebody who may log in.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    /// The name.
+    pub(crate) name: String,
+    /// The password as it stands in the file.
+    pub(crate) password: String,
+}
+
+/// Shows the name only: a configuration may reach a log.
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let connector = |name: &str, uri: &str| Connector::parse(name, uri).expect("the default URIs are correct");
+        Config {
+            data_directory: "data".into(),
+            connectors: vec![
+                connector("openwire", "tcp://127.0.0.1:61616"),
+                connector("stomp", "stomp://127.0.0.1:61613"),
+            ],
+            broker: broker::Config::default(),
+            destinations: Vec::new(),
+            connection: ConnectionLimits {
+                sessions_max: 10_000,
+                transactions_max: 1000,
+                properties: message::properties::Limits::default(),
+                selector: selector::Limits::default(),
+            },
+            store: Store { bytes_limit: 100 << 30 },
+            policy: plugin_wasmtime::Limits::default(),
+            log: Log { level: "info".into(), format: LogFormat::Human },
+            users: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// What the broker machine is told.
+    pub(crate) fn broker(&self) -> broker::Config {
+        let policy = |entry: &Destination| broker::DestinationPolicy {
+            is_queue: entry.is_queue,
+            pattern: message::Pattern::new(entry.pattern.as_str().into()),
+            settings: entry.settings.clone(),
+        };
+        broker::Config { destinations: self.destinations.iter().map(policy).collect(), ..self.broker.clone() }
+    }
+}
+
+/// The word for a protocol, as listeners are announced.
+pub(crate) fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::OpenWire => "openwire",
+        Protocol::Stomp => "stomp",
+    }
+}

@@ -1,0 +1,299 @@
+//! From the text of the file to a [`Config`], or to all that is wrong with it.
+
+use std::ops::Range;
+
+use broker::DestinationSettings;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{DESTINATION, Key, SECTIONS};
+use super::problem::{Fault, Problem, unknown};
+use super::raw::Raw;
+use super::{Config, Connector, Destination, User};
+
+/// Reads the text of a file. `policies` are the names that `dispatch_policy` may have.
+pub(crate) fn read(source: &str, policies: &[String]) -> Result<Config, Vec<Problem>> {
+    let (document, errors) = DeTable::parse_recoverable(source);
+    if !errors.is_empty() {
+        // A file that is no TOML is read no further: what would be found after the first slip is guesswork.
+        return Err(errors.iter().map(|error| syntax_problem(source, error)).collect());
+    }
+    let policies = policies.iter().map(String::as_str).collect();
+    let mut reader = Reader { source, policies, problems: Vec::new() };
+    let mut config = Config::default();
+    reader.document(document.get_ref(), &mut config);
+    if reader.problems.is_empty() {
+        return Ok(config);
+    }
+    reader.problems.sort_by_key(|problem| problem.line);
+    Err(reader.problems)
+}
+
+struct Reader<'s> {
+    source: &'s str,
+    policies: Vec<&'s str>,
+    problems: Vec<Problem>,
+}
+
+type Entry<'a> = (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>);
+
+impl Reader<'_> {
+    fn document<'a>(&mut self, document: &'a DeTable<'a>, config: &mut Config) {
+        let mut names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
+        names.extend(["default_destination", "destination", "connector", "security"]);
+        for entry @ (key, value) in document {
+            match key.get_ref().as_ref() {
+                "default_destination" => {
+                    let mut settings = config.broker.default_destination.clone();
+                    self.section("default_destination", entry, DESTINATION, &mut settings);
+                    self.policy(value, "default_destination.", &settings.dispatch_policy);
+                    config.broker.default_destination = settings;
+                }
+                "destination" => {
+                    for (path, table) in self.entries(entry, "[[destination]]") {
+                        config.destinations.extend(self.destination(&path, table));
+                    }
+                }
+                "connector" => self.connectors(entry, config),
+                "security" => self.security(entry, config),
+                name => match SECTIONS.iter().find(|section| section.name == name) {
+                    Some(section) => self.section(name, entry, section.keys, config),
+                    None => self.report_key(key, "", unknown("section", name, &names)),
+                },
+            }
+        }
+    }
+
+    /// Reads a section by its table of keys.
+    fn section<T>(&mut self, name: &str, (_, value): Entry<'_>, keys: &[Key<T>], into: &mut T) {
+        match Raw(value.get_ref()).table() {
+            Ok(table) => self.keys(&format!("{name}."), table, keys, &[], into),
+            Err(fault) => self.report(value.span(), name.to_owned(), true, fault),
+        }
+    }
+
+    /// Reads the keys of a table; `others` are read by the caller.
+    fn keys<T>(&mut self, path: &str, table: &DeTable<'_>, keys: &[Key<T>], others: &[&str], into: &mut T) {
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if let Some(known) = keys.iter().find(|known| known.name == name) {
+                if let Err(fault) = (known.read)(into, Raw(value.get_ref())) {
+                    self.report(value.span(), format!("{path}{name}"), true, fault);
+                }
+            } else if !others.contains(&name) {
+                let mut known = others.to_vec();
+                known.extend(keys.iter().map(|known| known.name));
+                self.report_key(key, path, unknown("key", name, &known));
+            }
+        }
+    }
+
+    /// The tables of an array of tables, each with its path.
+    fn entries<'a>(&mut self, (key, value): Entry<'a>, header: &str) -> Vec<(String, &'a Spanned<DeValue<'a>>)> {
+        let name = key.get_ref().as_ref();
+        let Some(array) = value.get_ref().as_array() else {
+            let fault = Fault::new("is no list of sections", format!("write {header} in double brackets"));
+            self.report(key.span(), name.to_owned(), false, fault);
+            return Vec::new();
+        };
+        array.iter().enumerate().map(|(index, entry)| (format!("{name}[{}].", index + 1), entry)).collect()
+    }
+
+    fn destination(&mut self, path: &str, entry: &Spanned<DeValue<'_>>) -> Option<Destination> {
+        let Some(table) = entry.get_ref().as_table() else {
+            self.report(entry.span(), path.into(), true, Fault::new("is no section", "write it as [[destination]]"));
+            return None;
+        };
+        let problems_before = self.problems.len();
+        let mut settings = DestinationSettings::default();
+        self.keys(path, table, DESTINATION, &["queue", "topic"], &mut settings);
+        if let Some(value) = table.get("dispatch_policy") {
+            self.policy(value, path, &settings.dispatch_policy);
+            if table.contains_key("topic") {
+                let fault =
+                    Fault::new("a topic has no dispatch policy", "leave it out: each subscriber gets each message");
+                self.report(value.span(), format!("{path}dispatch_policy"), true, fault);
+            }
+        }
+        let is_queue = table.contains_key("queue");
+        let value = match (table.get("queue"), table.get("topic")) {
+            (Some(value), None) | (None, Some(value)) => value,
+            (both, _) => {
+                let what = if both.is_some() { "has both queue and topic" } else { "says neither queue nor topic" };
+                let fault = Fault::new(what, "write one of queue = \"ORDERS.>\" and topic = \"PRICES.*\"");
+                self.report(entry.span(), path.trim_end_matches('.').to_owned(), false, fault);
+                return None;
+            }
+        };
+        let name = Raw(value.get_ref()).name().and_then(|name| {
+            let remedy =
+                "write a name such as ORDERS.>, without queue:// and commas; * stands for one part, > for the rest";
+            message::Destination::queue(name.to_owned())
+                .check()
+                .map_err(|error| Fault::new(error.to_string(), remedy))?;
+            if name.contains("://") || name.contains(',') {
+                return Err(Fault::new("is no pattern", remedy));
+            }
+            Ok(name.to_owned())
+        });
+        match name {
+            Ok(name) if self.problems.len() == problems_before => {
+                Some(Destination { is_queue, pattern: name, settings })
+            }
+            Ok(_) => None,
+            Err(fault) => {
+                let key = if is_queue { "queue" } else { "topic" };
+                self.report(value.span(), format!("{path}{key}"), true, fault);
+                None
+            }
+        }
+    }
+
+    /// Checks the name of a dispatch policy against those that there are.
+    fn policy(&mut self, value: &Spanned<DeValue<'_>>, path: &str, policy: &str) {
+        if !self.policies.contains(&policy) {
+            let value = value.get_ref().get("dispatch_policy").unwrap_or(value);
+            let fault = unknown("policy", policy, &self.policies);
+            self.report(value.span(), format!("{path}dispatch_policy"), true, fault);
+        }
+    }
+
+    fn connectors<'a>(&mut self, entry: Entry<'a>, config: &mut Config) {
+        let mut connectors: Vec<Connector> = Vec::new();
+        for (path, entry) in self.entries(entry, "[[connector]]") {
+            let Some(table) = entry.get_ref().as_table() else {
+                let fault = Fault::new("is no section", "write it as [[connector]]");
+                self.report(entry.span(), path, true, fault);
+                continue;
+            };
+            let Some(uri) = table.get("uri") else {
+                let fault = Fault::new("has no uri", "add one, such as uri = \"tcp://0.0.0.0:61616\"");
+                self.report(entry.span(), path.trim_end_matches('.').to_owned(), false, fault);
+                continue;
+            };
+            let parsed = Raw(uri.get_ref()).name().map_err(Vec::from).and_then(|text| Connector::parse("", text));
+            let readable = parsed.is_ok();
+            let mut connector = parsed.unwrap_or_else(|faults| {
+                for fault in faults {
+                    self.report(uri.span(), format!("{path}uri"), true, fault);
+                }
+                Connector::parse("", "tcp://127.0.0.1:0").expect("a correct URI")
+            });
+            self.keys(&path, table, super::connector::KEYS, &["uri"], &mut connector);
+            if connector.name.is_empty() {
+                connector.name = connector.name_by_habit(&connectors);
+            }
+            if connectors.iter().any(|other| other.name == connector.name) {
+                let span = table.get("name").map_or(entry.span(), Spanned::span);
+                let fault = Fault::new("two connectors have this name", "give each connector a name of its own");
+                self.report(span, format!("{path}name"), true, fault);
+            }
+            let same =
+                |other: &&Connector| other.port != 0 && (&other.host, other.port) == (&connector.host, connector.port);
+            if readable && let Some(other) = connectors.iter().find(same) {
+                let what = format!("connector {} listens there already", other.name);
+                self.report(uri.span(), format!("{path}uri"), true, Fault::new(what, "choose another port"));
+            }
+            connectors.push(connector);
+        }
+        config.connectors = connectors;
+    }
+
+    fn security<'a>(&mut self, (_, value): Entry<'a>, config: &mut Config) {
+        let remedy = "write users = [{ name = \"orders\", password = \"…\" }]";
+        let table = match Raw(value.get_ref()).table() {
+            Ok(table) => table,
+            Err(fault) => return self.report(value.span(), "security".to_owned(), true, fault),
+        };
+        self.keys("security.", table, NO_KEYS, &["users"], &mut ());
+        let Some(users) = table.get("users") else { return };
+        let Some(array) = users.get_ref().as_array() else {
+            let fault = Fault::new("is no list", remedy);
+            return self.report(users.span(), "security.users".to_owned(), false, fault);
+        };
+        for (index, entry) in array.iter().enumerate() {
+            let path = format!("security.users[{}]", index + 1);
+            let mut user = User { name: String::new(), password: String::new() };
+            let problems_before = self.problems.len();
+            match Raw(entry.get_ref()).table() {
+                Ok(table) => {
+                    for (key, value) in table {
+                        let field = match key.get_ref().as_ref() {
+                            "name" => &mut user.name,
+                            "password" => &mut user.password,
+                            other => {
+                                self.report_key(key, &format!("{path}."), unknown("key", other, &["name", "password"]));
+                                continue;
+                            }
+                        };
+                        // The value is kept out of the message: it may be a password.
+                        match Raw(value.get_ref()).name() {
+                            Ok(text) => *field = text.to_owned(),
+                            Err(fault) => self.report(value.span(), format!("{path}.{}", key.get_ref()), false, fault),
+                        }
+                    }
+                }
+                Err(_) => {
+                    let fault = Fault::new("is no user", remedy);
+                    self.report(entry.span(), path.clone(), false, fault);
+                }
+            }
+            if self.problems.len() > problems_before {
+                continue;
+            }
+            if user.name.is_empty() || user.password.is_empty() {
+                self.report(entry.span(), path, false, Fault::new("lacks a name or a password", remedy));
+            } else if config.users.iter().any(|other| other.name == user.name) {
+                let what = format!("user {} is there twice", user.name);
+                self.report(entry.span(), path, false, Fault::new(what, "keep one of them"));
+            } else {
+                config.users.push(user);
+            }
+        }
+    }
+
+    fn report_key(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, path: &str, fault: Fault) {
+        self.report(key.span(), format!("{path}{}", key.get_ref()), false, fault);
+    }
+
+    fn report(&mut self, span: Range<usize>, key: String, show_value: bool, fault: Fault) {
+        let value = show_value.then(|| excerpt(self.source, &span));
+        self.problems.push(Problem { line: Some(line(self.source, span.start)), key, value, fault });
+    }
+}
+
+/// For sections whose keys have shapes of their own.
+const NO_KEYS: &[Key<()>] = &[];
+
+fn syntax_problem(source: &str, error: &toml::de::Error) -> Problem {
+    let fault = Fault::new(format!("is no TOML: {}", error.message()), "compare the line with examples/jackfield.toml");
+    Problem {
+        line: error.span().map(|span| line(source, span.start)),
+        key: error.span().map_or_else(String::new, |span| whole_line(source, span.start)),
+        value: None,
+        fault,
+    }
+}
+
+fn line(source: &str, offset: usize) -> usize {
+    1 + source.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+fn whole_line(source: &str, offset: usize) -> String {
+    let text = source.lines().nth(line(source, offset) - 1).unwrap_or_default().trim();
+    text.chars().take(VALUE_CHARS_MAX).collect()
+}
+
+/// Characters of a value that a message shows.
+const VALUE_CHARS_MAX: usize = 120;
+
+/// The text of a value as it stands in the file, on one line and not too long.
+fn excerpt(source: &str, span: &Range<usize>) -> String {
+    let text = source.get(span.clone()).unwrap_or_default();
+    let mut all = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = all.char_indices().nth(VALUE_CHARS_MAX) {
+        all.truncate(end);
+        all.push('…');
+    }
+    all
+}

@@ -1,0 +1,197 @@
+//! Tables over whole files.
+
+use super::problem::Problem;
+use super::*;
+
+fn names() -> Vec<String> {
+    ["least-in-flight", "round-robin", "native:round-robin"].map(str::to_owned).to_vec()
+}
+
+fn problems(source: &str) -> Vec<String> {
+    match read(source, &names()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(Problem::to_string).collect(),
+    }
+}
+
+/// Whoever edits a file wants to hear of all slips at once: where, which key, which value, and what to write.
+#[test]
+fn five_mistakes_are_told_at_once() {
+    let source = "\
+[broker]
+name = \"a b\"
+
+[memory]
+limit = \"1 gigabyte\"
+send_fail_if_no_spce = true
+
+[[connector]]
+uri = \"ssl://0.0.0.0:61617\"
+
+[[destination]]
+queue = \"ORDERS.>\"
+dispatch_policy = \"round-robbin\"
+";
+    let expected: [&[&str]; 5] = [
+        &["line 2: broker.name = \"a b\"", "is no broker name", "without spaces"],
+        &["line 5: memory.limit = \"1 gigabyte\"", "is no size", "\"32mb\""],
+        &["line 6: memory.send_fail_if_no_spce", "is unknown", "did you mean send_fail_if_no_space?"],
+        &["line 9: connector[1].uri = \"ssl://0.0.0.0:61617\"", "not served", "nio"],
+        &["line 13: destination[1].dispatch_policy = \"round-robbin\"", "unknown", "did you mean round-robin?"],
+    ];
+    let found = problems(source);
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, parts) in found.iter().zip(expected) {
+        for part in parts {
+            assert!(found.contains(part), "{part:?} is missing in {found:?}");
+        }
+    }
+}
+
+#[test]
+fn each_single_mistake_is_told_with_its_remedy() {
+    let table: &[(&str, &[&str])] = &[
+        ("[brokr]\n", &["line 1: brokr: section brokr is unknown", "did you mean broker?"]),
+        ("broker = 3\n", &["broker = 3", "whole number", "[name]"]),
+        ("[broker]\nadvisory_support = \"yes\"\n", &["line 2", "is a text where a flag belongs", "true or false"]),
+        ("[broker]\ndata_directory = \"\"\n", &["is empty"]),
+        ("[memory]\nlimit = -1\n", &["memory.limit = -1", "out of bounds"]),
+        ("[memory]\nlimit = \"1kb\"\n", &["out of bounds", "from 1mb to"]),
+        ("[memory]\nlimit = 1.5\n", &["number with a fraction", "\"32mb\""]),
+        ("[memory]\nsend_fail_if_no_space_after_timeout_ms = -5\n", &["out of bounds", "from 0 to"]),
+        ("[limits]\nprefetch = 99999999999\n", &["out of bounds", "2147483647"]),
+        ("[limits]\nprefetch = 99999999999999999999999\n", &["out of bounds"]),
+        ("[log]\nlevel = \"loud\"\n", &["\"loud\" is no log level", "trace"]),
+        ("[log]\nformat = \"xml\"\n", &["format xml is unknown", "json"]),
+        (
+            "[default_destination]\ndispatch_policy = \"lottery\"\n",
+            &["default_destination.dispatch_policy", "native:round-robin"],
+        ),
+        ("[default_destination]\ndead_letter_queue = \"A.>\"\n", &["more than a queue", "wildcards"]),
+        ("[default_destination]\nprioritizedMessages = true\n", &["did you mean prioritized_messages?"]),
+        ("[[destination]]\nprioritized_messages = true\n", &["destination[1]", "neither queue nor topic"]),
+        ("[[destination]]\nqueue = \"A\"\ntopic = \"B\"\n", &["both queue and topic"]),
+        ("[[destination]]\nqueue = \"queue://A\"\n", &["is no pattern", "without queue://"]),
+        ("[[destination]]\nqueue = \"A..B,\"\n", &["destination[1].queue"]),
+        ("[[destination]]\ntopic = \"A\"\ndispatch_policy = \"round-robin\"\n", &["a topic has no dispatch policy"]),
+        ("[destination]\nqueue = \"A\"\n", &["no list of sections", "[[destination]]"]),
+        ("[[connector]]\nname = \"a\"\n", &["line 1: connector[1]", "has no uri", "tcp://"]),
+        (
+            "[[connector]]\nuri = \"tcp://h:1\"\n[[connector]]\nuri = \"stomp://h:1\"\n",
+            &["line 4", "listens there already"],
+        ),
+        (
+            "[[connector]]\nname = \"a\"\nuri = \"tcp://h:1\"\n[[connector]]\nname = \"a\"\nuri = \"tcp://h:2\"\n",
+            &["line 5: connector[2].name = \"a\"", "two connectors"],
+        ),
+        ("[[connector]]\nurl = \"tcp://h:1\"\nuri = \"tcp://h:1\"\n", &["key url is unknown", "did you mean uri?"]),
+        ("[security]\nusers = \"admin\"\n", &["security.users: is no list", "password"]),
+        ("[security]\nusers = [{ name = \"a\" }]\n", &["security.users[1]", "lacks a name or a password"]),
+        ("[security]\nusers = [{ nme = \"a\", name = \"b\", password = \"c\" }]\n", &["did you mean name?"]),
+        ("[broker\nname = 3\n", &["line 1", "is no TOML"]),
+        ("[broker]\nname = \"a\"\nname = \"b\"\n", &["line 3", "is no TOML"]),
+    ];
+    for (source, parts) in table {
+        let found = problems(source);
+        assert!(!found.is_empty(), "nothing is wrong with {source:?}?");
+        for part in *parts {
+            assert!(found.iter().any(|found| found.contains(part)), "{part:?} is missing in {found:#?}");
+        }
+    }
+}
+
+/// A message goes to logs and tickets.
+#[test]
+fn no_message_shows_a_password() {
+    for source in [
+        "[security]\nusers = [{ name = \"a\", password = \"s3cret\" }, { name = \"a\", password = \"s3cret\" }]\n",
+        "[security]\nusers = [{ nam = \"a\", password = \"s3cret\" }]\n",
+        "[security]\nusers = \"a s3cret\"\n",
+        "[security]\nusers = [\"a s3cret\"]\n",
+        "[security]\nusers = [{ name = \"a\", password = { plain = \"s3cret\" } }]\n",
+    ] {
+        let found = problems(source);
+        assert!(!found.is_empty(), "{source}");
+        assert!(found.iter().all(|found| !found.contains("s3cret")), "{found:?}");
+    }
+    let config = read("[security]\nusers = [{ name = \"a\", password = \"s3cret\" }]\n", &names()).unwrap();
+    assert!(!show(&config).contains("s3cret"));
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn values_arrive_where_they_belong() {
+    let source = "\
+[broker]
+name = \"north\"
+[memory]
+limit = \"64mb\"
+[store]
+limit = \"2 gb\"
+[policy]
+deadline_ms = 9
+[[connector]]
+uri = \"nio://0.0.0.0:0?maximumConnections=7\"
+[[connector]]
+uri = \"tcp://0.0.0.0:0\"
+maximum_consumers_per_connection = 3
+[default_destination]
+dead_letter_queue = \"DEAD\"
+[[destination]]
+queue = \"ORDERS.>\"
+dispatch_policy = \"least-in-flight\"
+individual_dead_letter_prefix = \"DEAD.\"
+[[destination]]
+topic = \"PRICES.*\"
+memory_limit = 0x100000
+[security]
+users = [{ name = \"a\", password = \"b\" }]
+";
+    let config = read(source, &names()).expect("a correct file");
+    assert_eq!(&*config.broker.broker_name, "north");
+    assert_eq!(config.broker.memory_bytes_limit, 64 << 20);
+    assert_eq!(config.store.bytes_limit, 2 << 30);
+    assert_eq!(config.policy.call_ms_max, 9);
+    assert_eq!(config.connectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["openwire", "openwire-2"]);
+    assert_eq!((config.connectors[0].connections_max, config.connectors[1].consumers_max), (7, 3));
+    assert_eq!(config.users.len(), 1);
+    let broker = config.broker();
+    let orders = broker.settings(true, "ORDERS.EU");
+    assert_eq!(
+        (orders.dispatch_policy.as_str(), orders.individual_dead_letter_prefix.as_deref()),
+        ("least-in-flight", Some("DEAD."))
+    );
+    assert_eq!(&*orders.dead_letter_queue, "ActiveMQ.DLQ", "entries are not merged (row P05)");
+    assert_eq!(&*broker.settings(true, "OTHER").dead_letter_queue, "DEAD");
+    assert_eq!(broker.settings(false, "PRICES.ACME").memory_bytes_limit, 1 << 20);
+    let again = read(&show(&config).replace("(not shown)", "b"), &names()).expect("what is shown can be read");
+    assert_eq!(show(&again), show(&config));
+}
+
+/// The commented file in `examples/` is the defaults, key by key and comment by comment.
+#[test]
+fn the_example_file_is_the_defaults() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/jackfield.toml");
+    let example = std::fs::read_to_string(path).expect("examples/jackfield.toml");
+    let expected = show(&Config::default());
+    assert!(example == expected, "examples/jackfield.toml is not what `jackfield config show` prints for the defaults");
+    let config = read(&example, &names()).expect("the example is correct");
+    assert_eq!(show(&config), expected);
+    assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+}
+
+/// What is commented out in the example can be put in.
+#[test]
+fn the_commented_examples_are_correct() {
+    let example = show(&Config::default()).replace("users = []\n", "");
+    let mut source = String::new();
+    for line in example.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        let is_key = bare.starts_with("[[") || bare.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        source += if is_key { bare } else { line };
+        source.push('\n');
+    }
+    let config = read(&source, &names()).unwrap_or_else(|problems| panic!("{problems:#?}\n{source}"));
+    assert_eq!(config.destinations.len(), 1);
+    assert_eq!(config.broker.default_destination.individual_dead_letter_prefix.as_deref(), Some("ActiveMQ.DLQ.Queue."));
+}

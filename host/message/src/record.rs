@@ -1,0 +1,127 @@
+//! What the journal keeps, as values: the broker machine asks for records to be appended and is given them back when
+//! it starts.
+
+use std::sync::Arc;
+
+use crate::{Message, ProducerId, Text};
+
+/// Order of arrival in the broker: rises with each message, never used twice in the life of a data directory.
+pub type Sequence = u64;
+/// A line of entries in the journal: a queue, or a durable subscription. Never used twice.
+pub type LogId = u32;
+/// Number of an atomic group of records; rises by one with each group, from 1 in each run.
+pub type Position = u64;
+
+/// One fact for the journal. All records of a group become durable together or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// A message, stored once however many logs hold it.
+    Body {
+        /// Its number.
+        sequence: Sequence,
+        /// The message.
+        message: Arc<Message>,
+    },
+    /// No log holds the message any more.
+    BodyGone {
+        /// Its number.
+        sequence: Sequence,
+    },
+    /// A log holds a message.
+    Entry {
+        /// Which log.
+        log: LogId,
+        /// Which message.
+        sequence: Sequence,
+        /// What must be known without reading the body.
+        meta: EntryMeta,
+    },
+    /// A log no longer holds a message.
+    EntryGone {
+        /// Which log.
+        log: LogId,
+        /// Which message.
+        sequence: Sequence,
+    },
+    /// Deliveries of an entry that failed so far; replaces what was said before and goes with its entry.
+    Redeliveries {
+        /// Which log.
+        log: LogId,
+        /// Which message.
+        sequence: Sequence,
+        /// How many; at least 1.
+        count: u32,
+    },
+    /// All entries of the log up to this one may have been delivered before.
+    Dispatched {
+        /// Which log.
+        log: LogId,
+        /// The highest of them.
+        up_to: Sequence,
+    },
+    /// A log exists.
+    Log {
+        /// Its number.
+        log: LogId,
+        /// What it is.
+        definition: LogDefinition,
+    },
+    /// A log is gone with all its entries; their bodies are told of one by one.
+    LogGone {
+        /// Which log.
+        log: LogId,
+    },
+    /// The last persistent message of a producer (rows L04, L05).
+    Producer {
+        /// Who.
+        producer: ProducerId,
+        /// Its own count.
+        sequence: i64,
+        /// Broker sequence at that time; the oldest producers are forgotten first.
+        at: Sequence,
+    },
+    /// A producer that is forgotten.
+    ProducerGone {
+        /// Who.
+        producer: ProducerId,
+    },
+    /// The broker stopped in order: what `Dispatched` and `maybe_delivered` warn of did not happen; only
+    /// `Redeliveries` count. True only while nothing was appended since.
+    CleanStop,
+}
+
+/// What a log's entry tells without its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryMeta {
+    /// [`Message::size_bytes`].
+    pub size: u32,
+    /// 0 to 9.
+    pub priority: u8,
+    /// Milliseconds since 1970; 0 for never.
+    pub expiration: i64,
+    /// A consumer may have been given it right after it was stored, so after a crash it counts as redelivered.
+    pub maybe_delivered: bool,
+}
+
+/// What a log is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogDefinition {
+    /// A queue.
+    Queue {
+        /// Its name.
+        name: Text,
+    },
+    /// A durable subscription.
+    Durable {
+        /// Client id of its owner.
+        client_id: Text,
+        /// Its name.
+        name: Text,
+        /// Topic, wildcards and composites allowed.
+        topic: Text,
+        /// Its selector.
+        selector: Option<Text>,
+        /// Refuses messages of its own connection.
+        no_local: bool,
+    },
+}

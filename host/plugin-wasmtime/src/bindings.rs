@@ -1,0 +1,140 @@
+//! The types of `wit/policy.wit` as the host lowers and lifts them, and the names of the functions.
+//!
+//! Written by hand and not generated, because a batch is lowered from buffers that live as long as the policy: `Arc`s
+//! that are refilled in place between calls. Their types are checked against the component when it is made an instance.
+
+use std::sync::Arc;
+
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+/// Interfaces that a queue policy may import.
+pub(crate) const GRANTED: [&str; 3] = [TYPES, TELEMETRY, SYMBOLS];
+/// Interfaces that a queue policy must export.
+pub(crate) const REQUIRED: [&str; 2] = [LIFECYCLE, QUEUE_DISPATCH];
+
+const TYPES: &str = "jackfield:policy/types@0.1.0";
+pub(crate) const TELEMETRY: &str = "jackfield:policy/telemetry@0.1.0";
+pub(crate) const SYMBOLS: &str = "jackfield:policy/symbols@0.1.0";
+pub(crate) const LIFECYCLE: &str = "jackfield:policy/lifecycle@0.1.0";
+pub(crate) const QUEUE_DISPATCH: &str = "jackfield:policy/queue-dispatch@0.1.0";
+
+/// `types.column-data`
+#[derive(Debug, Clone, ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum ColumnData {
+    #[component(name = "u8s")]
+    U8s(Vec<u8>),
+    #[component(name = "u32s")]
+    U32s(Vec<u32>),
+    #[component(name = "s64s")]
+    S64s(Vec<i64>),
+    #[component(name = "f64s")]
+    #[expect(dead_code, reason = "part of the type, no column of this version has it")]
+    F64s(Vec<f64>),
+    #[component(name = "symbols")]
+    Symbols(Vec<u32>),
+}
+
+/// `types.column`
+#[derive(Debug, Clone, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Column {
+    pub(crate) id: u32,
+    pub(crate) data: ColumnData,
+}
+
+/// `types.batch`
+#[derive(Debug, Clone, Default, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Batch {
+    #[component(name = "now-ms")]
+    pub(crate) now_ms: u64,
+    pub(crate) destination: u32,
+    pub(crate) rows: u32,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) candidates: Vec<u64>,
+}
+
+/// `types.consumers`
+#[derive(Debug, Clone, Default, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Consumers {
+    pub(crate) slots: Vec<u32>,
+    pub(crate) credit: Vec<u32>,
+    #[component(name = "in-flight")]
+    pub(crate) in_flight: Vec<u32>,
+    pub(crate) priority: Vec<i16>,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// `types.requirements`
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct Requirements {
+    pub(crate) columns: Vec<u32>,
+    pub(crate) properties: Vec<String>,
+    #[component(name = "max-rows")]
+    pub(crate) max_rows: u32,
+    #[component(name = "state-version")]
+    pub(crate) state_version: u32,
+    pub(crate) restores: Vec<u32>,
+}
+
+/// `lifecycle.setting`
+#[derive(Debug, Clone, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Setting {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+/// `lifecycle.refusal`
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(variant)]
+#[expect(dead_code, reason = "the values are for the operator, who reads them as Debug")]
+pub(crate) enum Refusal {
+    #[component(name = "unknown-format")]
+    UnknownFormat,
+    #[component(name = "too-large")]
+    TooLarge(u64),
+    #[component(name = "other")]
+    Other(String),
+}
+
+/// `telemetry.level`
+#[derive(Debug, Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "guests make them, the derived lifting turns numbers into them")]
+pub(crate) enum Level {
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+}
+
+/// `queue-dispatch.member`
+#[derive(Debug, Clone, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Member {
+    pub(crate) slot: u32,
+    #[component(name = "client-id")]
+    pub(crate) client_id: Arc<str>,
+    pub(crate) selector: Arc<str>,
+    #[component(name = "is-network")]
+    pub(crate) is_network: bool,
+}
+
+/// `queue-dispatch.change`
+#[derive(Debug, Clone, ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum Change {
+    #[component(name = "joined")]
+    Joined(Member),
+    #[component(name = "left")]
+    Left(u32),
+}

@@ -1,0 +1,108 @@
+//! A look into the bytes of a component before they are compiled.
+
+use plugin::PolicyError;
+use wasmparser::{Encoding, Operator, Parser, Payload};
+
+use crate::Limits;
+use crate::bindings::{GRANTED, REQUIRED};
+
+/// Refuses what is too big, is no component, asks for more than is granted or lacks the exports of the world.
+pub(crate) fn check(policy: &str, bytes: &[u8], limits: &Limits) -> Result<(), PolicyError> {
+    if bytes.len() > limits.component_bytes_max {
+        return Err(PolicyError::TooLarge {
+            policy: policy.to_owned(),
+            have: bytes.len(),
+            limit: limits.component_bytes_max,
+        });
+    }
+    let found = match Found::read(bytes, limits) {
+        Ok(found) => found,
+        Err(Reading::Parser(error)) => {
+            return Err(PolicyError::NotComponent { policy: policy.to_owned(), reason: error.to_string() });
+        }
+        Err(Reading::Limit(reason)) => return Err(PolicyError::Refused { policy: policy.to_owned(), reason }),
+    };
+    if !found.is_component {
+        let reason = "it is a core module; make a component of it first".to_owned();
+        return Err(PolicyError::NotComponent { policy: policy.to_owned(), reason });
+    }
+    let imports: Vec<String> = found.imports.into_iter().filter(|name| !GRANTED.contains(&name.as_str())).collect();
+    if !imports.is_empty() {
+        return Err(PolicyError::ForbiddenImports { policy: policy.to_owned(), imports });
+    }
+    let missing: Vec<&str> =
+        REQUIRED.into_iter().filter(|name| !found.exports.iter().any(|export| export == name)).collect();
+    if !missing.is_empty() {
+        let reason = format!("it does not export {}", missing.join(", "));
+        return Err(PolicyError::WrongWorld { policy: policy.to_owned(), reason });
+    }
+    Ok(())
+}
+
+/// What the bytes say about themselves.
+#[derive(Default)]
+struct Found {
+    is_component: bool,
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+enum Reading {
+    Parser(wasmparser::BinaryReaderError),
+    Limit(String),
+}
+
+impl From<wasmparser::BinaryReaderError> for Reading {
+    fn from(error: wasmparser::BinaryReaderError) -> Reading {
+        Reading::Parser(error)
+    }
+}
+
+impl Found {
+    fn read(bytes: &[u8], limits: &Limits) -> Result<Found, Reading> {
+        let mut found = Found::default();
+        let mut depth = 0_usize;
+        let mut modules = 0_usize;
+        let mut functions = 0_u32;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                Payload::Version { encoding, .. } if depth == 0 => {
+                    found.is_component = encoding == Encoding::Component;
+                }
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                    depth += 1;
+                    modules += 1;
+                    under("modules_max", modules as u64, limits.modules_max as u64)?;
+                }
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentImportSection(section) if depth == 0 => {
+                    for import in section {
+                        found.imports.push(import?.name.name.to_owned());
+                    }
+                }
+                Payload::ComponentExportSection(section) if depth == 0 => {
+                    for export in section {
+                        found.exports.push(export?.name.name.to_owned());
+                    }
+                }
+                Payload::CodeSectionStart { count, .. } => {
+                    functions = functions.saturating_add(count);
+                    under("functions_max", functions.into(), limits.functions_max.into())?;
+                }
+                Payload::CodeSectionEntry(body) => {
+                    for operator in body.get_operators_reader()? {
+                        if let Operator::BrTable { targets } = operator? {
+                            under("branch_targets_max", targets.len().into(), limits.branch_targets_max.into())?;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn under(name: &str, have: u64, limit: u64) -> Result<(), Reading> {
+    if have <= limit { Ok(()) } else { Err(Reading::Limit(format!("it has {have} where {name} is {limit}"))) }
+}

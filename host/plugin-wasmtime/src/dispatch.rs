@@ -1,0 +1,242 @@
+//! The hot path: a component asked for a plan.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use plugin::{Columns, Decided, DispatchBatch, Fallback, Member, MemberChange, PolicyStats, QueueDispatch, native};
+
+use crate::bindings::{self, Batch, Change, Column, ColumnData, Consumers};
+use crate::cell::{Cell, Inner, Slot};
+use crate::instance::{Fault, FaultKind};
+use crate::program::Ready;
+use crate::runtime::Runtime;
+
+/// A component on one destination, with its native twin beside it.
+pub(crate) struct WasmDispatch {
+    runtime: Arc<Runtime>,
+    cell: Arc<Cell>,
+    twin: Box<dyn QueueDispatch>,
+    /// Who is there now; a new instance is told of them.
+    members: Vec<Member>,
+    /// What the instance was not told yet. A consumer that came and went untold leaves no trace, so it is never longer
+    /// than the members then and now.
+    untold: Vec<MemberChange>,
+    batch: Arc<Batch>,
+    consumers: Arc<Consumers>,
+    stats: PolicyStats,
+}
+
+impl WasmDispatch {
+    pub(crate) fn new(runtime: Arc<Runtime>, cell: Arc<Cell>) -> WasmDispatch {
+        let batch = Batch { destination: runtime.symbols.intern(&cell.seat.destination), ..Batch::default() };
+        WasmDispatch {
+            twin: native::twin(&cell.program.name),
+            runtime,
+            cell,
+            members: Vec::new(),
+            untold: Vec::new(),
+            batch: Arc::new(batch),
+            consumers: Arc::default(),
+            stats: PolicyStats::default(),
+        }
+    }
+
+    fn ask(&mut self, question: &DispatchBatch<'_>, out: &mut Vec<u32>) -> Result<(), Fallback> {
+        let cell = self.cell.clone();
+        let runtime = self.runtime.clone();
+        let ready = match cell.program.get() {
+            Some(Ok(ready)) => ready,
+            Some(Err(_)) => return Err(Fallback::Refused),
+            None => {
+                cell.program.request(&runtime);
+                return Err(Fallback::Warming);
+            }
+        };
+        // The core asks for the wants before the batch; if the component became ready in between, columns are missing.
+        if !fill(Arc::make_mut(&mut self.batch), ready, question) {
+            return Err(Fallback::Warming);
+        }
+        cell.used_ms.store(question.now_ms, Ordering::Relaxed);
+        let Ok(mut inner) = cell.inner.try_lock() else { return Err(Fallback::Busy) };
+        wake(&runtime, &cell, &mut inner, ready)?;
+        fill_consumers(Arc::make_mut(&mut self.consumers), question);
+        match self.call(&mut inner) {
+            Ok(slots) if slots.len() == question.rows => {
+                cell.succeed(&runtime, &mut inner);
+                *out = slots;
+                Ok(())
+            }
+            Ok(_) => Err(Fallback::WrongLength),
+            Err(fault) => {
+                let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) else {
+                    unreachable!("only a live instance is called")
+                };
+                runtime.bury(live);
+                cell.fail(&runtime, &mut inner, &fault);
+                Err(if fault.kind == FaultKind::Deadline { Fallback::Deadline } else { Fallback::Trap })
+            }
+        }
+    }
+
+    /// Tells the instance who came and went, then asks for the plan.
+    fn call(&mut self, inner: &mut Inner) -> Result<Vec<u32>, Fault> {
+        let Slot::Live(live) = &mut inner.slot else { unreachable!("the caller woke the instance") };
+        let ticker = &self.runtime.ticker;
+        let counters = &self.cell.seat.counters;
+        let changes: Vec<Change> = match live.told {
+            true => self.untold.drain(..).map(change).collect(),
+            false => self.members.iter().cloned().map(|member| change(MemberChange::Joined(member))).collect(),
+        };
+        self.untold.clear();
+        live.told = true;
+        if !changes.is_empty() {
+            live.members_changed(ticker, changes).inspect_err(|_| {
+                counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+            })?;
+        }
+        live.plan(ticker, self.batch.clone(), self.consumers.clone())
+    }
+}
+
+impl QueueDispatch for WasmDispatch {
+    fn wants(&self) -> Columns {
+        match self.cell.program.get() {
+            Some(Ok(ready)) => ready.columns,
+            _ => self.twin.wants(),
+        }
+    }
+
+    fn rows_max(&self) -> usize {
+        match self.cell.program.get() {
+            Some(Ok(ready)) => ready.rows_max,
+            _ => self.twin.rows_max(),
+        }
+    }
+
+    fn members_changed(&mut self, changes: &[MemberChange]) {
+        self.twin.members_changed(changes);
+        for change in changes {
+            match change {
+                MemberChange::Joined(member) => {
+                    self.members.push(member.clone());
+                    self.untold.push(change.clone());
+                }
+                MemberChange::Left(slot) => {
+                    self.members.retain(|member| member.slot != *slot);
+                    let came = |change: &MemberChange| matches!(change, MemberChange::Joined(m) if m.slot == *slot);
+                    match self.untold.iter().position(came) {
+                        Some(at) => drop(self.untold.remove(at)),
+                        None => self.untold.push(change.clone()),
+                    }
+                }
+            }
+        }
+    }
+
+    fn plan(&mut self, batch: &DispatchBatch<'_>, out: &mut Vec<u32>) -> Decided {
+        let decided = match self.ask(batch, out) {
+            Ok(()) => Decided::Policy,
+            Err(fallback) => {
+                self.twin.plan(batch, out);
+                Decided::Fallback(fallback)
+            }
+        };
+        self.stats.count(batch.rows, decided);
+        decided
+    }
+
+    fn stats(&self) -> PolicyStats {
+        let mut stats = self.stats;
+        self.cell.describe(&mut stats);
+        stats
+    }
+}
+
+/// Makes the cell live, or says why it is not. A healthy policy is made here, in some ten microseconds; one that failed
+/// is made by the keeper.
+fn wake(runtime: &Runtime, cell: &Arc<Cell>, inner: &mut Inner, ready: &Ready) -> Result<(), Fallback> {
+    let state = match &inner.slot {
+        Slot::Live(_) => return Ok(()),
+        Slot::Empty => None,
+        Slot::Asleep(state) => state.clone(),
+        Slot::Failed { .. } => {
+            cell.request_again(runtime, inner);
+            return Err(Fallback::BackingOff);
+        }
+        Slot::Refused => return Err(Fallback::Refused),
+    };
+    if !runtime.has_room() {
+        return Err(Fallback::Full);
+    }
+    let made = cell.make(runtime, ready, state.as_ref());
+    cell.seat_instance(runtime, inner, made);
+    match inner.slot {
+        Slot::Live(_) => Ok(()),
+        Slot::Refused => Err(Fallback::Refused),
+        _ => Err(Fallback::BackingOff),
+    }
+}
+
+/// Copies the columns that the policy reads, one `memcpy` each. False if one of them is not there.
+fn fill(batch: &mut Batch, ready: &Ready, question: &DispatchBatch<'_>) -> bool {
+    batch.now_ms = question.now_ms;
+    batch.rows = question.rows as u32;
+    batch.candidates.clear();
+    batch.candidates.extend_from_slice(question.candidates);
+    if batch.columns.len() != ready.column_ids.len() {
+        batch.columns = ready.column_ids.iter().map(|id| Column { id: *id, data: empty(*id) }).collect();
+    }
+    batch.columns.iter_mut().all(|column| {
+        let filled = match (&mut column.data, column.id) {
+            (ColumnData::U8s(values), _) => refill(values, question.priority),
+            (ColumnData::U32s(values), 2) => refill(values, question.size),
+            (ColumnData::U32s(values), _) => refill(values, question.redelivered),
+            (ColumnData::S64s(values), 4) => refill(values, question.timestamp),
+            (ColumnData::S64s(values), 5) => refill(values, question.expiration),
+            (ColumnData::S64s(values), _) => refill(values, question.sequence),
+            (ColumnData::Symbols(values), 7) => refill(values, question.group),
+            (ColumnData::Symbols(values), _) => refill(values, question.message_type),
+            (ColumnData::F64s(_), _) => 0,
+        };
+        filled == question.rows
+    })
+}
+
+/// The kind of data that belongs to a column id; the table is in `wit/policy.wit`.
+fn empty(id: u32) -> ColumnData {
+    match id {
+        1 => ColumnData::U8s(Vec::new()),
+        2 | 3 => ColumnData::U32s(Vec::new()),
+        4..=6 => ColumnData::S64s(Vec::new()),
+        _ => ColumnData::Symbols(Vec::new()),
+    }
+}
+
+fn refill<T: Copy>(values: &mut Vec<T>, from: &[T]) -> usize {
+    values.clear();
+    values.extend_from_slice(from);
+    from.len()
+}
+
+fn fill_consumers(consumers: &mut Consumers, question: &DispatchBatch<'_>) {
+    consumers.slots.clear();
+    consumers.slots.extend(question.consumers.iter().map(|row| row.slot));
+    consumers.credit.clear();
+    consumers.credit.extend(question.consumers.iter().map(|row| row.credit));
+    consumers.in_flight.clear();
+    consumers.in_flight.extend(question.consumers.iter().map(|row| row.in_flight));
+    consumers.priority.clear();
+    consumers.priority.extend(question.consumers.iter().map(|row| row.priority));
+}
+
+fn change(change: MemberChange) -> Change {
+    match change {
+        MemberChange::Joined(member) => Change::Joined(bindings::Member {
+            slot: member.slot,
+            client_id: member.client_id,
+            selector: member.selector.unwrap_or_default(),
+            is_network: member.is_network,
+        }),
+        MemberChange::Left(slot) => Change::Left(slot),
+    }
+}

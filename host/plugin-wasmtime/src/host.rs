@@ -1,0 +1,144 @@
+//! The host: the policies that there are, by name.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use plugin::{PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable};
+
+use crate::Limits;
+use crate::bindings::Setting;
+use crate::cell::Cell;
+use crate::check::check;
+use crate::dispatch::WasmDispatch;
+use crate::keeper::{Cells, JOBS_MAX, Job, Keeper};
+use crate::program::Program;
+use crate::runtime::Runtime;
+use crate::stock::stock;
+
+/// Serves the stock policies and those of the operator as WebAssembly components.
+///
+/// Nothing is compiled until a destination asks for a policy, and then on a thread of the host: until that is done the
+/// native twin decides and the batches are counted as warming.
+pub struct WasmHost {
+    programs: BTreeMap<Arc<str>, Arc<Program>>,
+    runtime: Arc<Runtime>,
+    cells: Arc<Cells>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// What a host holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HostStats {
+    /// Policies that are compiled.
+    pub policies_ready: u64,
+    /// Policies that cannot be run.
+    pub policies_refused: u64,
+    /// Destinations with a policy.
+    pub destinations: u64,
+    /// Instances that are alive.
+    pub instances_live: u64,
+}
+
+impl WasmHost {
+    /// A host with the stock policies. Starts two threads that sleep until there is work.
+    pub fn new(limits: Limits) -> Result<WasmHost, PolicyError> {
+        let (sender, jobs) = mpsc::sync_channel(JOBS_MAX);
+        let runtime = Arc::new(Runtime::new(limits, sender)?);
+        let cells = Arc::new(Cells::default());
+        let keeper = Keeper { runtime: runtime.clone(), cells: cells.clone(), jobs, waiting: Vec::new() };
+        let keeper = thread::Builder::new()
+            .name("policy-keeper".into())
+            .spawn(move || keeper.run())
+            .map_err(|error| PolicyError::Engine { reason: format!("no thread for the keeper: {error}") })?;
+        let programs = stock().iter().map(|stock| {
+            let bytes = Cow::Borrowed(stock.bytes);
+            let program = Program::new(stock.name, stock.description, PolicyOrigin::Stock, bytes, Vec::new());
+            (program.name.clone(), Arc::new(program))
+        });
+        Ok(WasmHost { programs: programs.collect(), runtime, cells, keeper: Some(keeper) })
+    }
+
+    /// Adds a component of the operator under a name of its own, with its settings in their order.
+    ///
+    /// Looks into the bytes and does not compile them; [`prepare`](Self::prepare) does.
+    pub fn add(&mut self, name: &str, bytes: Vec<u8>, settings: &[(String, String)]) -> Result<(), PolicyError> {
+        if self.programs.contains_key(name) {
+            return Err(PolicyError::Duplicate { policy: name.to_owned() });
+        }
+        check(name, &bytes, &self.runtime.limits)?;
+        let settings = settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() }).collect();
+        let description = format!("a component of {} bytes", bytes.len());
+        let program = Program::new(name, &description, PolicyOrigin::Custom, Cow::Owned(bytes), settings);
+        self.programs.insert(program.name.clone(), Arc::new(program));
+        Ok(())
+    }
+
+    /// Compiles a policy on this thread, asks what it wants and gives it its settings. Not for the core's thread.
+    pub fn prepare(&self, policy: &str) -> Result<(), PolicyError> {
+        self.program(policy)?.prepare(&self.runtime).map(|_| ()).map_err(Clone::clone)
+    }
+
+    /// What it holds.
+    pub fn stats(&self) -> HostStats {
+        let mut stats = HostStats {
+            destinations: self.cells.all().len() as u64,
+            instances_live: self.runtime.live.load(Ordering::Relaxed) as u64,
+            ..HostStats::default()
+        };
+        for program in self.programs.values() {
+            match program.get() {
+                Some(Ok(_)) => stats.policies_ready += 1,
+                Some(Err(_)) => stats.policies_refused += 1,
+                None => {}
+            }
+        }
+        stats
+    }
+
+    fn program(&self, policy: &str) -> Result<&Arc<Program>, PolicyError> {
+        self.programs.get(policy).ok_or_else(|| PolicyError::Unknown {
+            policy: policy.to_owned(),
+            known: self.programs.keys().map(|name| name.to_string()).collect(),
+        })
+    }
+}
+
+impl PolicyHost for WasmHost {
+    fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
+        let program = self.program(policy)?;
+        if let Some(Err(error)) = program.get() {
+            return Err(error.clone());
+        }
+        program.request(&self.runtime);
+        let cell = Arc::new(Cell::new(program.clone(), destination));
+        self.cells.add(&cell);
+        Ok(Box::new(WasmDispatch::new(self.runtime.clone(), cell)))
+    }
+
+    fn names(&self) -> Vec<PolicyInfo> {
+        let info = |program: &Arc<Program>| PolicyInfo {
+            name: program.name.to_string(),
+            description: program.description.clone(),
+            origin: program.origin,
+        };
+        self.programs.values().map(info).collect()
+    }
+
+    fn symbols(&self) -> &Arc<SymbolTable> {
+        &self.runtime.symbols
+    }
+}
+
+impl Drop for WasmHost {
+    fn drop(&mut self) {
+        // A keeper that is busy to the brim stops when the last policy is gone.
+        if self.runtime.ask(Job::Stop)
+            && let Some(keeper) = self.keeper.take()
+        {
+            let _ = keeper.join();
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Runs policies that are WebAssembly components: the only room that says `wasmtime`.
+//!
+//! It must never know what a message is, or decide what the core may do with a plan; it asks a component under limits
+//! and says who answered. Whatever a component does, [`plugin::QueueDispatch::plan`] answers: if the component cannot,
+//! its native twin decides that batch.
+//!
+//! Start reading at [`WasmHost`], then `dispatch.rs`, which is the hot path, and `keeper.rs`, which does all that is slow.
+//!
+//! ```text
+//!  core thread                                   keeper thread
+//!  plan ─ Live ────────────────> guest           compile, describe, configure (once per policy)
+//!       ─ Empty/Asleep: make here (10-20 us)     make an instance anew after a fault, after a pause
+//!       ─ fault: drop the store ──── job ──────> put the idlest to sleep when too many are alive
+//!       ─ everything else: native twin           drop stores
+//! ```
+//!
+//! Invariants:
+//! - A store that trapped or overran is never entered again; it is dropped whole.
+//! - A component gets only what its world grants: no WASI, no clock, no random numbers.
+//! - No host memory is allocated on a guest's word beyond the limits in [`Limits`].
+
+mod bindings;
+mod cell;
+mod check;
+mod dispatch;
+mod engine;
+mod host;
+mod instance;
+mod keeper;
+mod limits;
+mod program;
+mod runtime;
+mod stock;
+
+pub use crate::host::{HostStats, WasmHost};
+pub use crate::limits::Limits;
+pub use crate::stock::{Stock, stock};

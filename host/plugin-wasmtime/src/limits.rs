@@ -1,0 +1,75 @@
+//! Every bound on a component, with its name and default.
+
+use std::time::Duration;
+
+/// Upper bounds for components. What happens at each bound is counted in [`plugin::PolicyStats`] or
+/// [`HostStats`](crate::HostStats), or is the reason of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Size of a component. Default 4 MiB.
+    pub component_bytes_max: usize,
+    /// Functions in all the core modules of a component. Default 30 000.
+    pub functions_max: u32,
+    /// Targets of one `br_table`. Default 4 096.
+    pub branch_targets_max: u32,
+    /// Core modules and nested components of a component. Default 16.
+    pub modules_max: usize,
+    /// Core instances of a component. Default 16.
+    pub core_instances_max: usize,
+    /// Tables of an instance. Default 8.
+    pub tables_max: usize,
+    /// Elements of a table. Default 20 000.
+    pub table_elements_max: usize,
+    /// Linear memory of an instance; it has one memory. Growing beyond fails inside the guest. Default 16 MiB.
+    pub memory_bytes_max: usize,
+    /// Stack of a guest, on the stack of the thread that calls. Default 256 KiB.
+    pub stack_bytes_max: usize,
+    /// Time of one call into a guest, whichever function. Measured in ticks of 1 ms, so a call may last up to 1 ms longer.
+    /// Default 5 ms.
+    pub call_ms_max: u64,
+    /// Bytes that a guest may hand over in one call, answers and log lines alike. Default 1 MiB.
+    pub answer_bytes_max: usize,
+    /// Rows of a batch, whatever the policy asks for. Default 1 024.
+    pub rows_max: usize,
+    /// State of a policy on one destination. Default 64 KiB.
+    pub state_bytes_max: u32,
+    /// Instances that stay alive. Beyond it the idlest are put to sleep; at twice as many no more are made until that is
+    /// done, and the native twins decide. Default 256.
+    pub instances_live_max: usize,
+    /// Log lines of one instance in a second. Default 20.
+    pub log_lines_per_second_max: u32,
+    /// Length of a log line. Default 1 KiB.
+    pub log_line_bytes_max: usize,
+    /// The first pause after a failure; it doubles with each further one. Default 100 ms.
+    pub backoff_min: Duration,
+    /// The longest pause. Default 30 s.
+    pub backoff_max: Duration,
+    /// Batches that a policy decides in a row until its failures are forgotten. Default 64.
+    pub batches_until_recovered: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            component_bytes_max: 4 << 20,
+            functions_max: 30_000,
+            branch_targets_max: 4_096,
+            modules_max: 16,
+            core_instances_max: 16,
+            tables_max: 8,
+            table_elements_max: 20_000,
+            memory_bytes_max: 16 << 20,
+            stack_bytes_max: 256 << 10,
+            call_ms_max: 5,
+            answer_bytes_max: 1 << 20,
+            rows_max: 1_024,
+            state_bytes_max: 64 << 10,
+            instances_live_max: 256,
+            log_lines_per_second_max: 20,
+            log_line_bytes_max: 1 << 10,
+            backoff_min: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(30),
+            batches_until_recovered: 64,
+        }
+    }
+}

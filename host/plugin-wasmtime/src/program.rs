@@ -1,0 +1,158 @@
+//! A component of a given name and settings, compiled once when it is first asked for.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use plugin::{Columns, PolicyError, PolicyOrigin};
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+
+use crate::bindings::{LIFECYCLE, QUEUE_DISPATCH, Requirements, Setting};
+use crate::cell::Seat;
+use crate::check::check;
+use crate::instance::{Fault, FaultKind, HostState, Live};
+use crate::keeper::Job;
+use crate::runtime::Runtime;
+
+/// Rows of a policy that leaves the number to the broker.
+const ROWS_DEFAULT: u32 = 256;
+
+/// A component that may be compiled or not.
+pub(crate) struct Program {
+    pub(crate) name: Arc<str>,
+    pub(crate) description: String,
+    pub(crate) origin: PolicyOrigin,
+    pub(crate) bytes: Cow<'static, [u8]>,
+    pub(crate) settings: Arc<[Setting]>,
+    ready: OnceLock<Result<Ready, PolicyError>>,
+    /// True once the keeper was asked to compile it.
+    requested: AtomicBool,
+}
+
+/// A component that can be made an instance, and what it said about itself.
+pub(crate) struct Ready {
+    pub(crate) exports: Exports,
+    pub(crate) columns: Columns,
+    /// Ids of the columns, ascending.
+    pub(crate) column_ids: Vec<u32>,
+    pub(crate) rows_max: usize,
+    /// 0 if the policy keeps no state.
+    pub(crate) state_version: u32,
+}
+
+/// Where the functions of the world are in the component.
+pub(crate) struct Exports {
+    pub(crate) pre: InstancePre<HostState>,
+    pub(crate) describe: ComponentExportIndex,
+    pub(crate) configure: ComponentExportIndex,
+    pub(crate) snapshot: ComponentExportIndex,
+    pub(crate) restore: ComponentExportIndex,
+    pub(crate) members_changed: ComponentExportIndex,
+    pub(crate) plan: ComponentExportIndex,
+}
+
+impl Program {
+    pub(crate) fn new(
+        name: &str,
+        description: &str,
+        origin: PolicyOrigin,
+        bytes: Cow<'static, [u8]>,
+        settings: Vec<Setting>,
+    ) -> Program {
+        Program {
+            name: name.into(),
+            description: description.to_owned(),
+            origin,
+            bytes,
+            settings: settings.into(),
+            ready: OnceLock::new(),
+            requested: AtomicBool::new(false),
+        }
+    }
+
+    /// The compiled component if it is there by now, without waiting.
+    pub(crate) fn get(&self) -> Option<Result<&Ready, &PolicyError>> {
+        self.ready.get().map(Result::as_ref)
+    }
+
+    /// Asks the keeper once to compile it.
+    pub(crate) fn request(self: &Arc<Program>, runtime: &Runtime) {
+        if !self.requested.swap(true, Ordering::Relaxed) && !runtime.ask(Job::Compile(self.clone())) {
+            self.requested.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Compiles it on this thread unless that was done; tens of milliseconds for a stock policy.
+    pub(crate) fn prepare(&self, runtime: &Runtime) -> Result<&Ready, &PolicyError> {
+        self.ready.get_or_init(|| self.compile(runtime)).as_ref()
+    }
+
+    fn compile(&self, runtime: &Runtime) -> Result<Ready, PolicyError> {
+        check(&self.name, &self.bytes, &runtime.limits)?;
+        let component = Component::from_binary(&runtime.engine, &self.bytes).map_err(|error| {
+            PolicyError::NotComponent { policy: self.name.to_string(), reason: format!("{error:#}") }
+        })?;
+        let exports = self.exports(runtime, &component)?;
+        let seat = Seat::rehearsal(self.name.clone());
+        let mut live = Live::new(runtime, &seat, &exports).map_err(|fault| self.faulty("instantiation", fault))?;
+        live.typecheck(&exports).map_err(|fault| self.faulty("its types", fault))?;
+        let wanted = live.describe(&runtime.ticker, &exports).map_err(|fault| self.faulty("describe", fault))?;
+        live.configure(&runtime.ticker, &exports, &self.settings)
+            .map_err(|fault| self.faulty("configure", fault))?
+            .map_err(|reason| self.refused(format!("it refuses its settings: {reason}")))?;
+        self.ready(exports, wanted, runtime.limits.rows_max)
+    }
+
+    fn exports(&self, runtime: &Runtime, component: &Component) -> Result<Exports, PolicyError> {
+        let wrong = |reason: String| PolicyError::WrongWorld { policy: self.name.to_string(), reason };
+        let pre = runtime.linker.instantiate_pre(component).map_err(|error| wrong(format!("{error:#}")))?;
+        let index = |interface: &str, function: &str| {
+            component
+                .get_export_index(None, interface)
+                .and_then(|interface| component.get_export_index(Some(&interface), function))
+                .ok_or_else(|| wrong(format!("it does not export {interface}.{function}")))
+        };
+        Ok(Exports {
+            describe: index(LIFECYCLE, "describe")?,
+            configure: index(LIFECYCLE, "configure")?,
+            snapshot: index(LIFECYCLE, "snapshot")?,
+            restore: index(LIFECYCLE, "restore")?,
+            members_changed: index(QUEUE_DISPATCH, "members-changed")?,
+            plan: index(QUEUE_DISPATCH, "plan")?,
+            pre,
+        })
+    }
+
+    fn ready(&self, exports: Exports, wanted: Requirements, rows_limit: usize) -> Result<Ready, PolicyError> {
+        if !wanted.properties.is_empty() {
+            let names = wanted.properties.join(", ");
+            return Err(self.refused(format!("it wants message properties as columns, which are not shown: {names}")));
+        }
+        let mut columns = Columns::NONE;
+        for id in &wanted.columns {
+            let column = Columns::from_id(*id);
+            columns |= column.ok_or_else(|| self.refused(format!("it wants column {id}, which is not known here")))?;
+        }
+        if wanted.state_version != 0 && !wanted.restores.contains(&wanted.state_version) {
+            return Err(self.refused(format!("it does not restore the format {} that it writes", wanted.state_version)));
+        }
+        let mut column_ids = wanted.columns;
+        column_ids.sort_unstable();
+        column_ids.dedup();
+        let rows_wanted = if wanted.max_rows == 0 { ROWS_DEFAULT } else { wanted.max_rows };
+        let rows_max = (rows_wanted as usize).min(rows_limit).max(1);
+        Ok(Ready { exports, columns, column_ids, rows_max, state_version: wanted.state_version })
+    }
+
+    fn refused(&self, reason: String) -> PolicyError {
+        PolicyError::Refused { policy: self.name.to_string(), reason }
+    }
+
+    fn faulty(&self, what: &str, fault: Fault) -> PolicyError {
+        match fault.kind {
+            FaultKind::World => PolicyError::WrongWorld { policy: self.name.to_string(), reason: fault.reason },
+            FaultKind::Trap => self.refused(format!("{what} failed: {}", fault.reason)),
+            FaultKind::Deadline => self.refused(format!("{what} overran the deadline call_ms_max")),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What all the policies of a host share: the engine, the limits, the symbols and the way to the keeper.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use plugin::{PolicyError, SymbolTable};
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::Limits;
+use crate::engine::{Ticker, engine};
+use crate::instance::{HostState, Live, linker};
+use crate::keeper::Job;
+
+/// Shared by the host, its policies and the keeper.
+pub(crate) struct Runtime {
+    pub(crate) engine: Engine,
+    pub(crate) linker: Linker<HostState>,
+    pub(crate) ticker: Ticker,
+    pub(crate) limits: Limits,
+    pub(crate) symbols: Arc<SymbolTable>,
+    /// Instances that are alive.
+    pub(crate) live: Arc<AtomicUsize>,
+    /// True while the keeper is asked to put instances to sleep.
+    pub(crate) crowded: AtomicBool,
+    jobs: SyncSender<Job>,
+}
+
+impl Runtime {
+    pub(crate) fn new(limits: Limits, jobs: SyncSender<Job>) -> Result<Runtime, PolicyError> {
+        let broken = |reason: String| PolicyError::Engine { reason };
+        let engine = engine(&limits).map_err(|error| broken(format!("{error:#}")))?;
+        let linker = linker(&engine).map_err(|error| broken(format!("{error:#}")))?;
+        let ticker = Ticker::start(&engine).map_err(|error| broken(format!("no thread for the ticker: {error}")))?;
+        let (symbols, live) = (Arc::default(), Arc::default());
+        Ok(Runtime { engine, linker, ticker, limits, symbols, live, crowded: AtomicBool::new(false), jobs })
+    }
+
+    /// Gives the keeper a job; false if it has too many, or is gone.
+    pub(crate) fn ask(&self, job: Job) -> bool {
+        self.jobs.try_send(job).is_ok()
+    }
+
+    /// Lets the keeper drop an instance: giving its memory back takes longer than a call.
+    pub(crate) fn bury(&self, live: Box<Live>) {
+        match self.jobs.try_send(Job::Bury(live)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => drop(job),
+        }
+    }
+
+    /// True if another instance may be made; calls the keeper when there are too many.
+    pub(crate) fn has_room(&self) -> bool {
+        let live = self.live.load(Ordering::Relaxed);
+        if live >= self.limits.instances_live_max
+            && !self.crowded.swap(true, Ordering::Relaxed)
+            && !self.ask(Job::MakeRoom)
+        {
+            self.crowded.store(false, Ordering::Relaxed);
+        }
+        live < self.limits.instances_live_max.saturating_mul(2).max(1)
+    }
+}

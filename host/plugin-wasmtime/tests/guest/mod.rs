@@ -1,0 +1,77 @@
+//! Guests written by hand: a core module in text with the functions of the world, made a component.
+
+use plugin::{ConsumerRow, DispatchBatch, QueueDispatch};
+use plugin_wasmtime::{Limits, WasmHost};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// A component whose `plan` is `plan`; the other functions do nothing and agree to everything.
+///
+/// `plan` is the body of a function with the parameter `$question`, a pointer to batch (rows at 12) and consumers, and
+/// a pointer to a list as its result. It may use the local `$left`, the global `$calls` (plans so far) and
+/// the memory from 256 to 8192; `$answer` takes a length and answers with the slots at 256.
+pub(crate) fn component(plan: &str) -> Vec<u8> {
+    component_with("", "(i32.const 64)", plan)
+}
+
+/// The same with imports and another body of `configure`.
+pub(crate) fn component_with(imports: &str, configure: &str, plan: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(module
+            {imports}
+            (memory (export "memory") 2)
+            (global $free (mut i32) (i32.const 8192))
+            (global $calls (mut i32) (i32.const 0))
+            (func $answer (param $length i32) (result i32)
+                (i32.store (i32.const 128) (i32.const 256))
+                (i32.store (i32.const 132) (local.get $length))
+                (global.set $free (i32.const 8192))
+                (i32.const 128))
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
+                (global.get $free)
+                (global.set $free (i32.and (i32.add (global.get $free) (i32.add (local.get $size) (i32.const 15)))
+                    (i32.const -8))))
+            (func (export "jackfield:policy/lifecycle@0.1.0#describe") (result i32) (i32.const 64))
+            (func (export "jackfield:policy/lifecycle@0.1.0#configure") (param i32 i32) (result i32) {configure})
+            (func (export "jackfield:policy/lifecycle@0.1.0#snapshot") (param i32) (result i32) (i32.const 64))
+            (func (export "jackfield:policy/lifecycle@0.1.0#restore") (param i32 i32 i32) (result i32) (i32.const 64))
+            (func (export "jackfield:policy/queue-dispatch@0.1.0#members-changed") (param i32 i32))
+            (func (export "jackfield:policy/queue-dispatch@0.1.0#plan") (param $question i32) (result i32)
+                (local $left i32)
+                (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+                {plan}))"#
+    );
+    let mut module = wat::parse_str(&text).expect("the text of the test is a module");
+    let mut resolve = Resolve::default();
+    let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
+    let (package, _) = resolve.push_dir(wit).expect("the WIT package is well formed");
+    let world = resolve.select_world(&[package], Some("queue-policy")).expect("the world is there");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the module takes it");
+    ComponentEncoder::default()
+        .module(&module)
+        .and_then(|mut encoder| encoder.encode())
+        .expect("the module fits the world")
+}
+
+/// A host with short pauses and a component under the name `guest`, compiled.
+pub(crate) fn host_with(component: Vec<u8>) -> WasmHost {
+    let limits =
+        Limits { backoff_min: std::time::Duration::from_millis(20), batches_until_recovered: 3, ..Limits::default() };
+    let mut host = WasmHost::new(limits).expect("the engine starts");
+    host.add("guest", component, &[]).expect("the component is accepted");
+    host.prepare("guest").expect("the component compiles");
+    host
+}
+
+/// Two consumers with plenty of credit.
+pub(crate) const CONSUMERS: [ConsumerRow; 2] = [
+    ConsumerRow { slot: 7, credit: 1_000, in_flight: 0, priority: 0 },
+    ConsumerRow { slot: 8, credit: 1_000, in_flight: 0, priority: 0 },
+];
+
+/// Asks for a plan of four rows at `now_ms` and gives who decided, and the plan.
+pub(crate) fn ask(policy: &mut dyn QueueDispatch, now_ms: u64) -> (plugin::Decided, Vec<u32>) {
+    let mut plan = Vec::new();
+    let decided = policy.plan(&DispatchBatch::new(now_ms, 4, &CONSUMERS), &mut plan);
+    (decided, plan)
+}

@@ -1,0 +1,174 @@
+//! The traits that the core asks, and what they say about themselves.
+
+use std::sync::Arc;
+
+use crate::{Columns, DispatchBatch, MemberChange, PolicyError, SymbolTable};
+
+/// The dispatch policy of one queue. The core owns it and asks it synchronously.
+///
+/// An answer always comes, at the latest after the host's deadline: if the policy fails, its native twin decides that
+/// very batch. The answer is advice; the core passes it through [`PlanCheck`](crate::PlanCheck) before it acts.
+pub trait QueueDispatch: Send {
+    /// The columns to fill for the next plan. Ask before each batch: a policy that is not ready yet wants none.
+    fn wants(&self) -> Columns;
+
+    /// The most rows that one plan may ask about, at least 1. Ask before each batch, as for [`wants`](Self::wants).
+    fn rows_max(&self) -> usize;
+
+    /// Consumers came or went since the last call, in this order.
+    fn members_changed(&mut self, changes: &[MemberChange]);
+
+    /// Clears `out`, then puts a slot or [`LEAVE`](crate::LEAVE) there for each row of the batch.
+    fn plan(&mut self, batch: &DispatchBatch<'_>, out: &mut Vec<u32>) -> Decided;
+
+    /// What happened so far and how it stands.
+    fn stats(&self) -> PolicyStats;
+}
+
+/// Who decided a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decided {
+    /// The policy that was asked for.
+    Policy,
+    /// Its native twin, for this reason.
+    Fallback(Fallback),
+}
+
+/// Why the native twin decided a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fallback {
+    /// The policy is being compiled or made; nothing is wrong.
+    Warming,
+    /// The policy trapped in this call.
+    Trap,
+    /// The policy overran its deadline in this call.
+    Deadline,
+    /// The policy answered with more or fewer slots than rows.
+    WrongLength,
+    /// The policy failed before; a new instance is made after a pause.
+    BackingOff,
+    /// The instance is in other hands for a moment (it is being put to sleep).
+    Busy,
+    /// More instances are alive than the limit allows; the idlest are being put to sleep.
+    Full,
+    /// The policy cannot be run at all (it does not compile or refuses its settings).
+    Refused,
+}
+
+/// How a policy stands on its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PolicyState {
+    /// Native code, or an instance that is alive.
+    #[default]
+    Live,
+    /// Not compiled yet, or never asked yet.
+    Warming,
+    /// Idle: its state is kept, its instance is not.
+    Asleep,
+    /// It failed; a new instance comes after a pause.
+    BackingOff,
+    /// It cannot be run; the native twin decides for good.
+    Refused,
+}
+
+/// Counters of one policy on one destination. Each batch is in exactly one of `batches_policy` and `batches_*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PolicyStats {
+    /// How it stands now.
+    pub state: PolicyState,
+    /// Rows that plans were asked about.
+    pub rows: u64,
+    /// Batches that the policy decided.
+    pub batches_policy: u64,
+    /// Batches decided natively for [`Fallback::Warming`].
+    pub batches_warming: u64,
+    /// Batches decided natively for [`Fallback::Trap`].
+    pub batches_trap: u64,
+    /// Batches decided natively for [`Fallback::Deadline`].
+    pub batches_deadline: u64,
+    /// Batches decided natively for [`Fallback::WrongLength`].
+    pub batches_wrong_length: u64,
+    /// Batches decided natively for [`Fallback::BackingOff`].
+    pub batches_backing_off: u64,
+    /// Batches decided natively for [`Fallback::Busy`].
+    pub batches_busy: u64,
+    /// Batches decided natively for [`Fallback::Full`].
+    pub batches_full: u64,
+    /// Batches decided natively for [`Fallback::Refused`].
+    pub batches_refused: u64,
+    /// Traps and overruns outside `plan`: describe, configure, restore, snapshot, members-changed.
+    pub faults_lifecycle: u64,
+    /// Instances made, the first one included.
+    pub instances_made: u64,
+    /// Times that an idle instance was put to sleep.
+    pub instances_slept: u64,
+    /// States that were lost: no snapshot, snapshot refused or restore refused.
+    pub states_lost: u64,
+    /// Log lines dropped by the rate limit.
+    pub log_lines_dropped: u64,
+}
+
+impl PolicyStats {
+    /// Counts a batch of `rows` rows under the one who decided it.
+    pub fn count(&mut self, rows: usize, decided: Decided) {
+        self.rows += rows as u64;
+        let counter = match decided {
+            Decided::Policy => &mut self.batches_policy,
+            Decided::Fallback(Fallback::Warming) => &mut self.batches_warming,
+            Decided::Fallback(Fallback::Trap) => &mut self.batches_trap,
+            Decided::Fallback(Fallback::Deadline) => &mut self.batches_deadline,
+            Decided::Fallback(Fallback::WrongLength) => &mut self.batches_wrong_length,
+            Decided::Fallback(Fallback::BackingOff) => &mut self.batches_backing_off,
+            Decided::Fallback(Fallback::Busy) => &mut self.batches_busy,
+            Decided::Fallback(Fallback::Full) => &mut self.batches_full,
+            Decided::Fallback(Fallback::Refused) => &mut self.batches_refused,
+        };
+        *counter += 1;
+    }
+
+    /// Batches that the native twin decided although the policy was asked for.
+    pub fn batches_fallback(&self) -> u64 {
+        self.batches_warming
+            + self.batches_trap
+            + self.batches_deadline
+            + self.batches_wrong_length
+            + self.batches_backing_off
+            + self.batches_busy
+            + self.batches_full
+            + self.batches_refused
+    }
+}
+
+/// Where a policy comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyOrigin {
+    /// Code of the broker itself.
+    Native,
+    /// A component embedded in the program.
+    Stock,
+    /// A component of the operator.
+    Custom,
+}
+
+/// A policy that may be named in a destination's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyInfo {
+    /// The name to write in the configuration.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// Where it comes from.
+    pub origin: PolicyOrigin,
+}
+
+/// Makes policies by name. One host serves the whole broker.
+pub trait PolicyHost: Send {
+    /// The policy `policy` for `destination`. Cheap: nothing is compiled on the caller's thread.
+    fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError>;
+
+    /// The policies that can be asked for, by name in ascending order.
+    fn names(&self) -> Vec<PolicyInfo>;
+
+    /// The table in which the core interns the texts of symbol columns.
+    fn symbols(&self) -> &Arc<SymbolTable>;
+}

@@ -1,0 +1,28 @@
+//! What a policy may decide: the traits that the core asks, the columns it shows, the check of the answer, and the
+//! native twins of the stock policies.
+//!
+//! This room must never know how a policy is run: no WebAssembly, no threads, no clocks. It holds values, traits and
+//! pure arithmetic, so that the core builds and is tested without an engine.
+//!
+//! Start reading at [`QueueDispatch`], then [`PlanCheck`]: a plan is advice, the host owns the truth.
+//!
+//! ```text
+//!  core ── DispatchBatch (columns, consumers, candidates) ──> dyn QueueDispatch ── Vec<slot> ──> PlanCheck ──> core
+//!                                                                  │ fault, warming
+//!                                                                  └──> native twin decides this very batch
+//! ```
+
+mod batch;
+mod check;
+mod dispatch;
+mod error;
+pub mod native;
+mod symbols;
+
+pub use crate::batch::{Columns, ConsumerRow, DispatchBatch, LEAVE, Member, MemberChange};
+pub use crate::check::{Corrections, PlanCheck};
+pub use crate::dispatch::{
+    Decided, Fallback, PolicyHost, PolicyInfo, PolicyOrigin, PolicyState, PolicyStats, QueueDispatch,
+};
+pub use crate::error::PolicyError;
+pub use crate::symbols::{SYMBOL_ABSENT, SymbolLimits, SymbolStats, SymbolTable};

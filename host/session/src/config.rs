@@ -1,0 +1,90 @@
+//! What a session is told when it is made.
+
+use std::sync::Arc;
+
+use message::Text;
+
+/// Which machine speaks on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// ActiveMQ's own protocol, scheme `tcp` or `nio`.
+    OpenWire,
+    /// STOMP 1.0, 1.1, 1.2, scheme `stomp` or `stomp+nio`.
+    Stomp,
+}
+
+/// Who this broker is, as it tells its clients (row W15).
+#[derive(Clone, Debug)]
+pub struct BrokerInfo {
+    /// Unique id of this run, `ID:host-port-time-0:1`.
+    pub id: Text,
+    /// Name from the configuration; unique in a network (row B02).
+    pub name: Text,
+    /// URL under which clients reach this connector.
+    pub url: Text,
+}
+
+/// Limits and habits of the sessions of one connector.
+#[derive(Clone)]
+pub struct Config {
+    /// Who the broker is.
+    pub broker: BrokerInfo,
+    /// Address of the peer, for people and advisories.
+    pub remote: Text,
+    /// Largest frame accepted, in bytes (`wireFormat.maxFrameSize`, default 104857600; STOMP `wireFormat.maxDataLength`).
+    pub frame_bytes_max: usize,
+    /// Silence after which an OpenWire peer is taken for dead, ms (`wireFormat.maxInactivityDuration`, default 30000);
+    /// 0 for never. The smaller of both sides' wishes holds (row W14).
+    pub inactivity_ms: i64,
+    /// First such silence after the handshake, ms (`wireFormat.maxInactivityDurationInitalDelay`, default 10000).
+    pub inactivity_initial_delay_ms: i64,
+    /// A connection that has not logged in after this long is closed, ms (`connectAttemptTimeout`, default 30000).
+    pub login_ms_max: i64,
+    /// Frames taken from one connection before the broker machine gets them (default 1024).
+    pub commands_per_read_max: usize,
+    /// Bytes accepted before login, handshake included (default 64 KiB).
+    pub login_bytes_max: usize,
+    /// Consumers of one connection (`maximumConsumersAllowedPerConnection`, default 10000).
+    pub consumers_max: usize,
+    /// Producers of one connection (`maximumProducersAllowedPerConnection`, default 10000).
+    pub producers_max: usize,
+    /// JMS sessions of one connection (default 10000).
+    pub sessions_max: usize,
+    /// Open transactions of one connection (default 1000).
+    pub transactions_max: usize,
+    /// STOMP: how much later than agreed a heart-beat may come (`transport.hbGracePeriodMultiplier`, default 1.0).
+    pub heart_beat_grace: f64,
+    /// Most and least heart-beat the broker itself offers, ms (STOMP, default 10000 as ActiveMQ answers what the client
+    /// asks for).
+    pub heart_beat_ms_min: i64,
+    /// Length and depth limits of selectors.
+    pub selector: selector::Limits,
+    /// Count and depth limits of message properties.
+    pub properties: message::properties::Limits,
+    /// Says who may log in. Called on the connection's own task.
+    pub authenticator: Arc<dyn Authenticator>,
+}
+
+/// What a client says to log in.
+#[derive(Debug)]
+pub struct Credentials<'a> {
+    /// User name.
+    pub user: Option<&'a str>,
+    /// Password.
+    pub password: Option<&'a str>,
+    /// Client id.
+    pub client_id: Option<&'a str>,
+    /// Address of the peer.
+    pub remote: &'a str,
+}
+
+/// The login was refused; the text goes to the client and tells nothing but that.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("user name or password is not valid")]
+pub struct Denied;
+
+/// Decides logins.
+pub trait Authenticator: Send + Sync {
+    /// The name to know the client by, `None` for an anonymous one; or a denial.
+    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Text>, Denied>;
+}

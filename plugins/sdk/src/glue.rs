@@ -1,0 +1,55 @@
+//! From the functions of the world to the trait.
+
+use std::marker::PhantomData;
+
+use crate::bindings::exports::jackfield::policy::lifecycle::{self, Refusal, Setting};
+use crate::bindings::exports::jackfield::policy::queue_dispatch;
+use crate::bindings::jackfield::policy::types::{self, Consumers, Requirements};
+use crate::{Batch, Change, Exported, Give};
+
+/// Exports `P` as the world wants it.
+pub struct Glue<P>(PhantomData<P>);
+
+impl<P: Exported> lifecycle::Guest for Glue<P> {
+    fn describe() -> Requirements {
+        Requirements {
+            columns: P::COLUMNS.iter().map(|column| *column as u32).collect(),
+            properties: Vec::new(),
+            max_rows: P::ROWS_MAX,
+            state_version: P::STATE_VERSION,
+            restores: if P::STATE_VERSION == 0 { Vec::new() } else { vec![P::STATE_VERSION] },
+        }
+    }
+
+    fn configure(settings: Vec<Setting>) -> Result<(), String> {
+        P::with(|policy| settings.iter().try_for_each(|setting| policy.configure(&setting.key, &setting.value)))
+    }
+
+    fn snapshot(limit: u32) -> Result<Vec<u8>, Refusal> {
+        let state = P::with(|policy| policy.snapshot());
+        if state.len() > limit as usize { Err(Refusal::TooLarge(state.len() as u64)) } else { Ok(state) }
+    }
+
+    fn restore(format: u32, state: Vec<u8>) -> Result<(), Refusal> {
+        if format != P::STATE_VERSION {
+            return Err(Refusal::UnknownFormat);
+        }
+        match P::with(|policy| policy.restore(&state)) {
+            true => Ok(()),
+            false => Err(Refusal::Other(String::from("the state makes no sense to this policy"))),
+        }
+    }
+}
+
+impl<P: Exported> queue_dispatch::Guest for Glue<P> {
+    fn members_changed(changes: Vec<Change>) {
+        P::with(|policy| policy.members_changed(changes));
+    }
+
+    fn plan(messages: types::Batch, now: Consumers) -> Vec<u32> {
+        let batch = Batch::new(messages, now);
+        let mut give = Give::new(&batch);
+        P::with(|policy| policy.plan(&batch, &mut give));
+        give.slots
+    }
+}

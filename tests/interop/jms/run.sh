@@ -1,0 +1,9 @@
+#!/bin/sh
+# run.sh URL [--only PREFIX]... [--via failover] [--verbose] [--list]: runs the JMS suite against the broker at URL.
+# run.sh URL restart-durable|restart-queue|restart-failover: prints READY and waits for a line on stdin.
+set -eu
+[ $# -ge 1 ] || { echo "usage: $0 URL [arguments]" >&2; exit 2; }
+here=$(cd "$(dirname "$0")" && pwd)
+"$here/../build.sh" jms >&2
+. "$here/../cache.sh"
+exec java -Xms64M -Xmx512M -XX:+UseSerialGC -cp "$(cat "$cache/jms.classpath")" Main "$@"

@@ -1,0 +1,56 @@
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Black-box JMS suite. Main URL [--only PREFIX] [--via failover] [--verbose] [--list], or Main URL MODE for the
+ * restart modes of Restart. One line per case, a closing line, exit code 0 when every case passed.
+ */
+public final class Main {
+    static boolean verbose;
+    static List<String> only = new ArrayList<>();
+
+    public static void main(String[] args) throws Exception {
+        String url = null;
+        String mode = null;
+        boolean failover = false;
+        boolean list = false;
+        for (int i = 0; i < args.length; i++) {
+            switch (args[i]) {
+                case "--only" -> only.add(args[++i]);
+                case "--via" -> failover = "failover".equals(args[++i]);
+                case "--verbose" -> verbose = true;
+                case "--list" -> list = true;
+                default -> {
+                    if (args[i].startsWith("--") || mode != null) usage();
+                    if (url == null) url = args[i];
+                    else mode = args[i];
+                }
+            }
+        }
+        if (url == null) usage();
+        Case.url = url;
+        Case.failover = failover;
+        if (mode != null) System.exit(Restart.run(mode));
+
+        Runner runner = new Runner(only, verbose, list);
+        Messages.cases(runner);
+        Acks.cases(runner);
+        DeadLetters.cases(runner);
+        Transactions.cases(runner);
+        Durables.cases(runner);
+        Browsing.cases(runner);
+        Temporaries.cases(runner);
+        Selecting.cases(runner);
+        Delivery.cases(runner);
+        Pulling.cases(runner);
+        Wire.cases(runner);
+        Load.cases(runner);
+        System.exit(runner.run());
+    }
+
+    private static void usage() {
+        System.err.println("usage: Main URL [--only PREFIX]... [--via failover] [--verbose] [--list]");
+        System.err.println("       Main URL restart-durable|restart-queue|restart-failover");
+        System.exit(2);
+    }
+}
