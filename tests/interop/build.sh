@@ -39,6 +39,12 @@ python_part() {
     touch "$cache/venv.stamp"
 }
 
+# One build at a time, when several suites start together.
+if command -v flock >/dev/null 2>&1; then
+    exec 9>"$cache/lock"
+    flock 9
+fi
+
 [ $# -gt 0 ] || set -- activemq jms stomp
 for part in "$@"; do
     case $part in

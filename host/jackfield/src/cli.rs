@@ -11,7 +11,7 @@ use crate::{bench, exit};
 
 const EXAMPLES: &str = "\
 Examples:
-  jackfield serve                                  a broker on this machine: OpenWire 61616, STOMP 61613
+  jackfield serve                                  a broker on ports 61616 and 61613
   jackfield send queue://hello 'Hello, world'      a first message
   jackfield receive queue://hello                  and back
   jackfield config show > jackfield.toml           a file to start from, each key explained

@@ -45,7 +45,7 @@ fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(args) => serve::serve(&args).into(),
         Command::Send(args) => finish(client::send(&args)),
-        Command::Receive(args) => finish(client::receive(&args)),
+        Command::Receive(args) => finish(client::receive(&args, &mut std::io::stdout())),
         Command::Config(command) => config_file::run(&command).into(),
         Command::Bench(args) => bench::run(args).unwrap_or_else(|error| finish(Err(error))),
     }

@@ -278,9 +278,9 @@ pub fn it_does_what_its_twin_does(bed: &mut dyn Bed, seed: u64, steps: u32) {
     let mut random = Random(seed);
     let mut twin = MemJournal::new();
     let mut journal = bed.open();
-    let mut state = Driver::default();
+    let mut driver = Driver::new(seed, 40_000);
     for step in 0..steps {
-        let groups: Vec<Vec<Record>> = (0..1 + random.below(4)).map(|_| state.group(&mut random)).collect();
+        let groups: Vec<Vec<Record>> = (0..1 + random.below(4)).map(|_| driver.group()).collect();
         journal.append(&groups).expect("append");
         twin.append(&groups).expect("append to twin");
         if random.below(40) == 0 || step + 1 == steps {
@@ -298,15 +298,17 @@ pub fn it_does_what_its_twin_does(bed: &mut dyn Bed, seed: u64, steps: u32) {
         }
         if random.below(10) == 0 {
             journal.maintain();
-            let wanted: Vec<_> = (0..20).map(|_| 1 + random.below(state.sequence + 1)).collect();
+            let wanted: Vec<_> = (0..20).map(|_| 1 + random.below(driver.sequence() + 1)).collect();
             assert_eq!(journal.load(&wanted), twin.load(&wanted), "seed {seed}, step {step}");
         }
     }
 }
 
-/// Keeps the promises that a journal's caller makes.
-#[derive(Default)]
-struct Driver {
+/// Makes groups at random that keep the promises of a journal's caller. The same seed makes the same groups.
+#[derive(Debug)]
+pub struct Driver {
+    random: Random,
+    body_bytes_max: usize,
     sequence: Sequence,
     log: LogId,
     logs: Vec<LogId>,
@@ -314,39 +316,65 @@ struct Driver {
 }
 
 impl Driver {
-    fn group(&mut self, random: &mut Random) -> Vec<Record> {
-        let choice = random.below(20);
+    /// Begins with an empty journal. Most bodies are far smaller than `body_bytes_max`.
+    pub fn new(seed: u64, body_bytes_max: usize) -> Driver {
+        Driver { random: Random(seed), body_bytes_max, sequence: 0, log: 0, logs: vec![], live: vec![] }
+    }
+
+    /// The highest sequence so far.
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// The next group.
+    pub fn group(&mut self) -> Vec<Record> {
+        let choice = self.random.below(20);
         if self.logs.is_empty() || choice == 0 {
-            self.log += 1 + random.below(3) as LogId;
-            self.logs.push(self.log);
-            return vec![if choice < 10 { Samples::queue(self.log) } else { Samples::durable(self.log) }];
+            return self.new_log();
         }
-        let log = self.logs[random.below(self.logs.len() as u64) as usize];
+        let log = self.logs[self.random.below(self.logs.len() as u64) as usize];
         match choice {
-            1 => return vec![Record::Dispatched { log, up_to: random.below(self.sequence + 1) }],
-            2 => return vec![Samples::producer(random.below(9) as i64, self.sequence as i64, self.sequence)],
-            3 => return vec![Record::ProducerGone { producer: Samples::producer_id(random.below(9) as i64) }],
-            4 => return vec![Record::CleanStop],
-            5 if random.below(8) == 0 => {
-                self.logs.retain(|l| *l != log);
-                let mut group = vec![Record::LogGone { log }];
-                group.extend(self.live.iter().filter(|(l, _)| *l == log).map(|(_, s)| Record::BodyGone { sequence: *s }));
-                self.live.retain(|(l, _)| *l != log);
-                return group;
+            1 => vec![Record::Dispatched { log, up_to: self.random.below(self.sequence + 1) }],
+            2 => vec![Samples::producer(self.random.below(9) as i64, self.sequence as i64, self.sequence)],
+            3 => vec![Record::ProducerGone { producer: Samples::producer_id(self.random.below(9) as i64) }],
+            4 => vec![Record::CleanStop],
+            5 if self.random.below(8) == 0 => self.log_gone(log),
+            6 if !self.live.is_empty() => {
+                let (log, sequence) = self.live[self.random.below(self.live.len() as u64) as usize];
+                vec![Record::Redeliveries { log, sequence, count: 1 + self.random.below(9) as u32 }]
             }
-            6..=12 if !self.live.is_empty() => {
-                let (log, sequence) = self.live[random.below(self.live.len() as u64) as usize];
-                if choice == 6 {
-                    return vec![Record::Redeliveries { log, sequence, count: 1 + random.below(9) as u32 }];
-                }
-                self.live.retain(|one| *one != (log, sequence));
-                return gone(log, sequence..=sequence);
+            7..=12 if !self.live.is_empty() => {
+                let (log, sequence) = self.live.swap_remove(self.random.below(self.live.len() as u64) as usize);
+                gone(log, sequence..=sequence)
             }
-            _ => {}
+            _ => (0..1 + self.random.below(3)).flat_map(|_| self.come(log)).collect(),
         }
+    }
+
+    fn new_log(&mut self) -> Vec<Record> {
+        self.log += 1 + self.random.below(3) as LogId;
+        self.logs.push(self.log);
+        vec![if self.random.below(2) == 0 { Samples::queue(self.log) } else { Samples::durable(self.log) }]
+    }
+
+    fn log_gone(&mut self, log: LogId) -> Vec<Record> {
+        self.logs.retain(|l| *l != log);
+        let (of_log, rest): (Vec<_>, Vec<_>) = self.live.iter().copied().partition(|(l, _)| *l == log);
+        self.live = rest;
+        let bodies = of_log.into_iter().map(|(_, sequence)| Record::BodyGone { sequence });
+        [Record::LogGone { log }].into_iter().chain(bodies).collect()
+    }
+
+    fn come(&mut self, log: LogId) -> [Record; 2] {
         self.sequence += 1;
-        self.live.push((log, self.sequence));
-        vec![Samples::body(self.sequence), Samples::entry(log, self.sequence)]
+        let sequence = self.sequence;
+        self.live.push((log, sequence));
+        let mut message = Samples::message(sequence);
+        let end = [128, 128, self.body_bytes_max / 16, self.body_bytes_max][self.random.below(4) as usize];
+        let length = self.random.below(end as u64 + 1) as usize;
+        let mut noise = Random(sequence);
+        message.content = Some((0..length.div_ceil(8)).flat_map(|_| noise.below(u64::MAX).to_le_bytes()).collect());
+        [Record::Body { sequence, message: Arc::new(message) }, Samples::entry(log, sequence)]
     }
 }
 

@@ -46,7 +46,8 @@ fn an_endless_loop_meets_its_deadline_and_the_pauses_grow() {
         let pause = failures[at] - failures[at - 1];
         assert!(pause >= Duration::from_millis(pause_ms), "pause {at} lasted {pause:?}");
     }
-    assert_eq!(host.stats().instances_live, 0);
+    // The keeper drops the stores, a moment later.
+    until(|| host.stats().instances_live == 0);
     assert_eq!(policy.stats().batches_deadline, 4);
 }
 
@@ -142,7 +143,7 @@ fn log_lines_beyond_the_rate_are_dropped() {
     let plan = r#"
         (local.set $left (i32.const 100))
         (loop $again
-            (call $log (i32.const 0) (i32.const 8192) (i32.const 5000))
+            (call $log (i32.const 0) (i32.const 65536) (i32.const 5000))
             (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
         (call $answer (i32.const 4))"#;
     let host = host_with(component_with(import, "(i32.const 64)", plan));

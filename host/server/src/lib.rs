@@ -1,1 +1,29 @@
-//! 
+//! Where the machines meet the world: listeners, connection tasks, the thread that owns the broker machine, the thread
+//! that writes the journal, the thread that reads it.
+//!
+//! tokio lives here and nowhere below. The server sees the journal and the policies as traits: it never knows RocksDB
+//! or WebAssembly.
+//!
+//! ```text
+//!  socket <─> connection task (session) ──commands──> core thread (broker) ──groups──> writer thread (journal)
+//!                     ^───────────────── events ──────────┘  ^  ^──── persisted ───────────┘
+//!                                                            └── bodies ── loader thread
+//! ```
+//!
+//! Every arrow is bounded: a connection has at most [`Config::batches_in_flight_max`] batches of commands on the way,
+//! the core takes no commands while the writer has [`Config::journal_backlog_bytes_max`] bytes before it, and a
+//! connection that does not read gets no more than its window.
+//!
+//! Start reading at [`Server`], then `core` and `connection`.
+
+mod config;
+mod connection;
+mod core;
+mod inbox;
+mod listener;
+mod outbox;
+mod running;
+mod writer;
+
+pub use config::{Config, Connector};
+pub use running::{Exit, Listener, Recovered, Server, ServerError};

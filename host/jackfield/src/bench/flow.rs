@@ -307,7 +307,7 @@ impl<'a> Producer<'a> {
         // Sleeping until a send's time must not add the kernel's usual slack of 50 microseconds.
         let _ = nix::sys::prctl::set_timerslack(1_000);
         let mut client = Client::connect(&settings.login)?;
-        client.open_producer(&settings.destination, settings.producer_window)?;
+        client.open_producer(Some(&settings.destination), settings.producer_window)?;
         let mut body = Vec::new();
         body::fill(&mut body, plan.body_bytes, u64::from(index));
         let seen = Seen::new();

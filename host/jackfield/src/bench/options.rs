@@ -141,7 +141,10 @@ pub(crate) struct Work {
     /// Least pause of a producer after each confirmation, to bound the load.
     #[arg(long, default_value = "0ms")]
     pub(crate) pause: Time,
-    /// Writes the judge's findings here as they come, a line each.
+    /// Counts duplicates without a redelivered mark across a restart, but does not hold them against the broker.
+    #[arg(long)]
+    pub(crate) lenient_marks: bool,
+    /// Writes the judge's findings here, a line each.
     #[arg(long, value_name = "FILE")]
     pub(crate) journal_file: Option<PathBuf>,
 }

@@ -56,7 +56,7 @@ pub(crate) fn queues(
     const BATCH: u32 = 100;
     let look = || settings.pid.and_then(process::sample);
     let mut client = Client::connect(&settings.login)?;
-    client.open_producer(&Destination::queue(format!("{}.0", settings.destination.name)), 0)?;
+    client.open_producer(None, 0)?;
     let mut filling = Vec::new();
     body::fill(&mut filling, body_bytes, 1);
     let before = look();

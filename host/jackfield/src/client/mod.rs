@@ -2,6 +2,8 @@
 
 mod receive;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -191,48 +193,4 @@ fn refusal(frame: &Frame) -> anyhow::Error {
 fn stomp_name(destination: &Destination) -> String {
     let prefix = if destination.kind == DestinationKind::Topic { "/topic/" } else { "/queue/" };
     format!("{prefix}{}", destination.name)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-    use crate::cli::Address;
-
-    fn remote(port: u16) -> Remote {
-        Remote { broker: Address { host: "127.0.0.1".into(), port }, user: None, password: None }
-    }
-
-    /// A person whose broker is not started is told how to start it.
-    #[test]
-    fn a_missing_broker_is_named_with_the_remedy() {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let error = Connection::open(&remote(port), None).err().expect("nobody listens").to_string();
-        assert!(error.contains(&format!("nothing listens on 127.0.0.1:{port}")), "{error}");
-        assert!(error.contains("jackfield serve"), "{error}");
-    }
-
-    /// What the broker says in an ERROR frame reaches the person.
-    #[test]
-    fn a_refused_login_is_told_in_the_words_of_the_broker() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let broker = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut hello = [0; 1024];
-            let read = stream.read(&mut hello).unwrap();
-            assert!(hello[..read].starts_with(b"CONNECT\n"), "{:?}", String::from_utf8_lossy(&hello[..read]));
-            stream.write_all(b"ERROR\nmessage:user name or password is not valid\n\n\0").unwrap();
-        });
-        let error = Connection::open(&remote(port), None).err().expect("refused");
-        broker.join().unwrap();
-        assert!(format!("{error:#}").contains("user name or password is not valid"), "{error:#}");
-    }
-
-    #[test]
-    fn destinations_are_named_as_stomp_does() {
-        assert_eq!(stomp_name(&Destination::queue("A.B")), "/queue/A.B");
-        assert_eq!(stomp_name(&Destination::topic("A.>")), "/topic/A.>");
-    }
 }

@@ -12,14 +12,16 @@ use super::{Connection, stomp_name};
 use crate::cli;
 
 /// Messages asked for ahead.
-const PREFETCH_MAX: u64 = 100;
+const PREFETCH_MAX: u64 = 200;
+/// Acknowledgements written at once while messages keep coming.
+const ACKS_TOGETHER: u64 = 50;
 /// From this many messages on, progress is shown when the messages themselves do not go to the terminal.
 const PROGRESS_FROM: u64 = 1000;
-/// How long a lone acknowledgement may wait for others before it is written.
+/// How long acknowledgements wait for more of them before they are written.
 const IDLE_WAIT: Duration = Duration::from_millis(1);
 
-/// Receives what the arguments say and prints it; a message is acknowledged after it was printed.
-pub(crate) fn receive(args: &cli::Receive) -> anyhow::Result<()> {
+/// Receives what the arguments say and writes it to `out`; a message is acknowledged after it was written there.
+pub(crate) fn receive(args: &cli::Receive, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.durable.is_some() && args.destination.kind != DestinationKind::Topic {
         bail!("a durable subscription needs a topic; write topic://{}", args.destination.name);
     }
@@ -31,7 +33,6 @@ pub(crate) fn receive(args: &cli::Receive) -> anyhow::Result<()> {
     let mut received = 0;
     let mut subscribed = false;
     loop {
-        // Acknowledgements are written as soon as nothing more is there to read.
         let frame = match connection.next(Some(IDLE_WAIT))? {
             Some(frame) => Some(frame),
             None => {
@@ -41,11 +42,11 @@ pub(crate) fn receive(args: &cli::Receive) -> anyhow::Result<()> {
         };
         match frame {
             Some(frame) if frame.command == Command::Message => {
-                match print(&frame, args.headers) {
+                match print(&frame, args.headers, out) {
                     Ok(()) => {}
                     // Whoever read our output has enough.
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
-                    Err(error) => return Err(error).context("cannot write to standard output"),
+                    Err(error) => return Err(error).context("cannot write the message out"),
                 }
                 received += 1;
                 progress.set_position(received);
@@ -54,6 +55,9 @@ pub(crate) fn receive(args: &cli::Receive) -> anyhow::Result<()> {
                 connection.push(&Frame::new(Command::Ack).header("id", id));
                 if !args.follow && received == args.count {
                     break;
+                }
+                if received.is_multiple_of(ACKS_TOGETHER) {
+                    connection.flush()?;
                 }
             }
             Some(frame) if frame.command == Command::Receipt => {
@@ -94,8 +98,7 @@ fn subscription(args: &cli::Receive) -> Frame {
     frame
 }
 
-fn print(frame: &Frame, with_headers: bool) -> std::io::Result<()> {
-    let mut out = stdout().lock();
+fn print(frame: &Frame, with_headers: bool, out: &mut dyn Write) -> std::io::Result<()> {
     if with_headers {
         for (name, value) in &frame.headers {
             writeln!(out, "{name}: {value}")?;

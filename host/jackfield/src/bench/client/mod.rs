@@ -234,8 +234,8 @@ impl Client {
         }
     }
 
-    /// Announces the producer. `window_bytes` above 0 asks an OpenWire broker for credits (`ProducerAck`).
-    pub(crate) fn open_producer(&mut self, destination: &Destination, window_bytes: u32) -> Result<(), Failure> {
+    /// Announces the producer, of one destination or of any. `window_bytes` above 0 asks an OpenWire broker for credits (`ProducerAck`).
+    pub(crate) fn open_producer(&mut self, destination: Option<&Destination>, window_bytes: u32) -> Result<(), Failure> {
         match &mut self.protocol {
             Protocols::Stomp(_) => Ok(()),
             Protocols::OpenWire(openwire) => {

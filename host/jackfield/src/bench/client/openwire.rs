@@ -222,17 +222,20 @@ impl OpenWire {
         self.destination_last
     }
 
-    pub(crate) fn add_producer(&mut self, destination: &Destination, window_bytes: i32, out: &mut Vec<u8>) -> u32 {
-        let destination = self.destination(destination);
+    pub(crate) fn add_producer(&mut self, destination: Option<&Destination>, window: i32, out: &mut Vec<u8>) -> u32 {
+        let destination = destination.map(|destination| self.destination(destination));
         let id = self.next_command();
         let connection = self.connection.clone();
         self.writer.command(PRODUCER_INFO, id, true);
         producer_id(&mut self.writer, PRODUCER_SLOT, &connection, 1, 1);
         let Self { writer, destinations, .. } = self;
-        cached_destination(writer, destinations, destination);
+        match destination {
+            Some(destination) => cached_destination(writer, destinations, destination),
+            None => writer.cached(Some(NULL_SLOT), Writer::null),
+        }
         writer.null();
         writer.bool(true);
-        writer.int(window_bytes);
+        writer.int(window);
         writer.finish(out);
         id
     }

@@ -25,6 +25,8 @@ final class Case implements AutoCloseable {
     /** Distinguishes runs, so that a broker with old data serves a new run. */
     static final String RUN = Long.toString(System.currentTimeMillis(), 36);
     static final long WAIT = 5000;
+    /** Multiplies the bounds on a slow machine. */
+    static int slow = 1;
     /** How long a case waits before it believes that nothing comes. */
     static final long QUIET = 400;
 
@@ -90,6 +92,7 @@ final class Case implements AutoCloseable {
 
     /** A started connection with the given URL options. */
     ActiveMQConnection connect(String options) throws JMSException {
+        step("connecting");
         ActiveMQConnection connection = fresh(factory(options));
         connection.start();
         return connection;
@@ -144,7 +147,7 @@ final class Case implements AutoCloseable {
 
     Message take(MessageConsumer consumer, String what) throws JMSException {
         step("waiting for " + what);
-        return Check.present(consumer.receive(WAIT), what);
+        return Check.present(consumer.receive(WAIT * slow), what);
     }
 
     String takeText(MessageConsumer consumer) throws JMSException {

@@ -2,8 +2,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Black-box JMS suite. Main URL [--only PREFIX] [--via failover] [--verbose] [--list], or Main URL MODE for the
- * restart modes of Restart. One line per case, a closing line, exit code 0 when every case passed.
+ * Black-box JMS suite. Main URL [--only PREFIX] [--via failover] [--slow N] [--verbose] [--list], or Main URL MODE for the
+ * restart modes of Restart. --slow N multiplies the bounds of the cases, for a busy machine. One line per case, a closing line, exit code 0 when every case passed.
  */
 public final class Main {
     static boolean verbose;
@@ -18,6 +18,7 @@ public final class Main {
             switch (args[i]) {
                 case "--only" -> only.add(args[++i]);
                 case "--via" -> failover = "failover".equals(args[++i]);
+                case "--slow" -> Case.slow = Integer.parseInt(args[++i]);
                 case "--verbose" -> verbose = true;
                 case "--list" -> list = true;
                 default -> {
@@ -49,7 +50,7 @@ public final class Main {
     }
 
     private static void usage() {
-        System.err.println("usage: Main URL [--only PREFIX]... [--via failover] [--verbose] [--list]");
+        System.err.println("usage: Main URL [--only PREFIX]... [--via failover] [--slow N] [--verbose] [--list]");
         System.err.println("       Main URL restart-durable|restart-queue|restart-failover");
         System.exit(2);
     }

@@ -78,10 +78,10 @@ final class Runner {
                 entry.body.run(c);
                 return null;
             });
-            work.get(entry.seconds, TimeUnit.SECONDS);
+            work.get((long) entry.seconds * Case.slow, TimeUnit.SECONDS);
             return null;
         } catch (TimeoutException e) {
-            StringBuilder at = new StringBuilder("not done within " + entry.seconds + " s");
+            StringBuilder at = new StringBuilder("not done within " + entry.seconds * Case.slow + " s");
             c.lastStep().ifPresent(s -> at.append(", last step: ").append(s));
             return new AssertionError(at.toString());
         } catch (ExecutionException e) {

@@ -202,7 +202,7 @@ final class Selecting {
         List<String> texts = new ArrayList<>();
         int count = wanted.split(" ").length;
         while (true) {
-            TextMessage m = (TextMessage) consumer.receive(texts.size() < count ? Case.WAIT : 60);
+            TextMessage m = (TextMessage) consumer.receive(texts.size() < count ? Case.WAIT * Case.slow : 60);
             if (m == null) return texts;
             texts.add(m.getText());
         }

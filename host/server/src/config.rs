@@ -1,0 +1,54 @@
+//! What the server is told when it starts.
+
+use session::Protocol;
+
+/// Limits and habits of the server.
+#[derive(Clone)]
+pub struct Config {
+    /// Where clients connect.
+    pub connectors: Vec<Connector>,
+    /// Threads that serve connections.
+    pub threads: usize,
+    /// Batches of commands one connection may have on the way to the core.
+    pub batches_in_flight_max: usize,
+    /// Bytes that may wait for the journal's writer; above it no commands are taken.
+    pub journal_backlog_bytes_max: u64,
+    /// Bytes encoded for one socket before it must take some.
+    pub write_buffer_bytes_max: usize,
+    /// Read buffer of one connection, in bytes, while its frames are small.
+    pub read_buffer_bytes: usize,
+    /// How long an orderly stop waits for sockets to take the last words, ms.
+    pub drain_ms_max: u64,
+}
+
+/// One listening address.
+#[derive(Clone)]
+pub struct Connector {
+    /// Its name, for people.
+    pub name: String,
+    /// `host:port`; port 0 lets the system choose.
+    pub address: String,
+    /// Which machine speaks there.
+    pub protocol: Protocol,
+    /// Connections at a time (`maximumConnections`); more are closed as they come.
+    pub connections_max: usize,
+    /// Connections the system may hold that were not yet accepted (`backlog`).
+    pub backlog: u32,
+    /// What each session there is told; `remote` is filled in per connection.
+    pub session: session::Config,
+}
+
+impl Config {
+    /// The documented defaults with these connectors.
+    pub fn new(connectors: Vec<Connector>) -> Config {
+        Config {
+            connectors,
+            threads: 2,
+            batches_in_flight_max: 2,
+            journal_backlog_bytes_max: 32 * 1024 * 1024,
+            write_buffer_bytes_max: 256 * 1024,
+            read_buffer_bytes: 64 * 1024,
+            drain_ms_max: 2_000,
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One connection's task: a socket, a session, and the two letter boxes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use message::{Command, ConnectionKey, Event};
+use session::{Output, Session};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::Config;
+use crate::core::now_ms;
+use crate::inbox::{Batch, Inbox, Input};
+use crate::outbox::Outbox;
+
+/// How long a closing connection may take to accept its last bytes.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Deliveries written before the core hears of it, in bytes.
+const WRITTEN_REPORT_BYTES: u64 = 512 * 1024;
+
+pub(crate) struct Connection {
+    key: ConnectionKey,
+    session: Box<dyn Session>,
+    inbox: Arc<Inbox>,
+    outbox: Arc<Outbox>,
+    permits: Arc<Semaphore>,
+    out: Output,
+    events: std::vec::IntoIter<Event>,
+    buffer: BytesMut,
+    read_buffer_bytes: usize,
+    write_buffer_bytes_max: usize,
+    /// Deliveries encoded, not yet taken by the socket.
+    encoded: u64,
+    /// Deliveries taken by the socket, not yet told to the core.
+    written: u64,
+    /// A login left, so the core must hear of the end.
+    paused: bool,
+}
+
+/// Tells the core of the end, however the task ends.
+struct Farewell(ConnectionKey, Arc<Inbox>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.1.push(Input::Closed(self.0));
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(key: ConnectionKey, session: Box<dyn Session>, inbox: Arc<Inbox>, config: &Config) -> Connection {
+        Connection {
+            key,
+            session,
+            inbox,
+            outbox: Arc::new(Outbox::default()),
+            permits: Arc::new(Semaphore::new(config.batches_in_flight_max.max(1))),
+            out: Output::default(),
+            events: Vec::new().into_iter(),
+            buffer: BytesMut::new(),
+            read_buffer_bytes: config.read_buffer_bytes,
+            write_buffer_bytes_max: config.write_buffer_bytes_max,
+            encoded: 0,
+            written: 0,
+            paused: false,
+        }
+    }
+
+    /// Serves the connection to its end. Returns why it ended, for the log.
+    pub(crate) async fn run(mut self, mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin) -> String {
+        self.inbox.push(Input::Opened(self.key, self.outbox.clone()));
+        let _farewell = Farewell(self.key, self.inbox.clone());
+        self.session.open(now_ms(), &mut self.out);
+        let mut more = false;
+        loop {
+            self.take_events();
+            if more && self.out.commands.is_empty() && self.out.close.is_none() {
+                self.session.receive(&mut self.buffer, now_ms(), &mut self.out);
+                more = self.session.has_more();
+            }
+            self.note_encoded();
+            self.hand_over_if_possible();
+            if let Some(why) = self.out.close.take() {
+                let _ = timeout(FAREWELL, self.finish(&mut writer)).await;
+                return why.message.to_string();
+            }
+            let may_read = self.out.commands.is_empty() && !more && !self.paused && !self.is_crowded();
+            if may_read && self.buffer.capacity() - self.buffer.len() < 4096 {
+                let room = self.read_buffer_bytes.max(self.buffer.len()).min(self.session.buffer_bytes_max());
+                self.buffer.reserve(room);
+            }
+            let due = self.session.timeout_ms().map_or(Duration::from_secs(60), |due| {
+                Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0))
+            });
+            if self.events.len() > 0 && !self.is_crowded() || more && self.out.commands.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                biased;
+                wrote = writer.write_buf(&mut self.out.bytes), if !self.out.bytes.is_empty() => match wrote {
+                    Ok(0) => return "the peer closed the connection".to_owned(),
+                    Ok(_) => self.note_written(),
+                    Err(error) => return format!("writing failed: {error}"),
+                },
+                permit = self.permits.clone().acquire_owned(), if !self.out.commands.is_empty() => match permit {
+                    Ok(permit) => self.hand_over(permit),
+                    Err(_) => return "the broker stopped".to_owned(),
+                },
+                () = self.outbox.ready(), if self.events.len() == 0 => {}
+                read = reader.read_buf(&mut self.buffer), if may_read => match read {
+                    Ok(0) => return "the peer closed the connection".to_owned(),
+                    Ok(_) => {
+                        self.session.receive(&mut self.buffer, now_ms(), &mut self.out);
+                        more = self.session.has_more();
+                    }
+                    Err(error) => return format!("reading failed: {error}"),
+                },
+                () = sleep_until(Instant::now() + due) => self.session.tick(now_ms(), &mut self.out),
+            }
+            if self.outbox.is_ended() && self.events.len() == 0 && self.out.close.is_none() {
+                let _ = timeout(FAREWELL, self.finish(&mut writer)).await;
+                return "the broker stopped".to_owned();
+            }
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.out.bytes.len() >= self.write_buffer_bytes_max
+    }
+
+    /// Encodes events until the write buffer is full; the rest waits.
+    fn take_events(&mut self) {
+        let now = now_ms();
+        loop {
+            if self.events.len() == 0 {
+                self.events = self.outbox.take().into_iter();
+            }
+            while !self.is_crowded() {
+                match self.events.next() {
+                    Some(Event::Pause) => self.paused = true,
+                    Some(Event::Resume) => self.paused = false,
+                    Some(event) => self.session.handle(event, now, &mut self.out),
+                    None => return,
+                }
+            }
+            if self.events.len() > 0 {
+                return;
+            }
+        }
+    }
+
+    fn note_encoded(&mut self) {
+        self.encoded += std::mem::take(&mut self.out.delivered_bytes);
+        if self.out.bytes.is_empty() {
+            self.note_written();
+        }
+    }
+
+    /// Once the socket has all that was encoded, the core hears of it in large portions.
+    fn note_written(&mut self) {
+        if self.out.bytes.is_empty() {
+            self.written += std::mem::take(&mut self.encoded);
+            if self.out.bytes.capacity() > 4 * self.write_buffer_bytes_max {
+                self.out.bytes = BytesMut::new();
+            }
+            if self.written >= WRITTEN_REPORT_BYTES {
+                self.out.commands.push(Command::Written { bytes: std::mem::take(&mut self.written) });
+            }
+        }
+    }
+
+    fn hand_over_if_possible(&mut self) {
+        if !self.out.commands.is_empty()
+            && let Ok(permit) = self.permits.clone().try_acquire_owned()
+        {
+            self.hand_over(permit);
+        }
+    }
+
+    fn hand_over(&mut self, permit: OwnedSemaphorePermit) {
+        if self.written > 0 {
+            self.out.commands.push(Command::Written { bytes: std::mem::take(&mut self.written) });
+        }
+        let commands = std::mem::take(&mut self.out.commands);
+        self.inbox.push_batch(Batch { connection: self.key, commands, _permit: permit });
+    }
+
+    /// Writes the last bytes and hands over the last commands.
+    async fn finish(&mut self, writer: &mut (impl AsyncWrite + Unpin)) {
+        if !self.out.commands.is_empty()
+            && let Ok(permit) = self.permits.clone().acquire_owned().await
+        {
+            self.hand_over(permit);
+        }
+        let _ = writer.write_all(&self.out.bytes).await;
+        let _ = writer.shutdown().await;
+    }
+}

@@ -1,0 +1,255 @@
+//! Start, stop, and what came of it.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use broker::{Broker, Recovery};
+use journal::{Journal, JournalError};
+use message::Text;
+use plugin::PolicyHost;
+use session::Protocol;
+use tokio::sync::watch;
+
+use crate::Config;
+use crate::core::Core;
+use crate::inbox::{Inbox, Input};
+use crate::listener::{self, Shared};
+use crate::writer::{self, Queue};
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// A connector's address cannot be listened on.
+    #[error("connector {connector} cannot listen on {address}: {cause}")]
+    Bind {
+        /// Name of the connector.
+        connector: String,
+        /// Its address.
+        address: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The journal cannot be read.
+    #[error("the journal cannot be recovered: {0}")]
+    Journal(#[from] JournalError),
+    /// Threads or the runtime cannot be had.
+    #[error("the server's threads cannot be started: {0}")]
+    Threads(std::io::Error),
+}
+
+/// How the server ended.
+#[derive(Debug)]
+pub enum Exit {
+    /// In order, all promises kept.
+    Stopped,
+    /// The journal failed: nothing more could be promised.
+    JournalFailed(JournalError),
+    /// A fault of the broker itself.
+    Fault(&'static str),
+}
+
+/// A connector that listens.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Name of the connector.
+    pub name: String,
+    /// Which machine speaks there.
+    pub protocol: Protocol,
+    /// The address with its real port.
+    pub address: SocketAddr,
+}
+
+/// What the journal gave back.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovered {
+    /// Figures of the journal.
+    pub journal: journal::Recovered,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What ended first.
+enum Ended {
+    Core,
+    Writer(Result<(), JournalError>),
+    Loader(Result<(), JournalError>),
+}
+
+/// A broker that serves.
+pub struct Server {
+    inbox: Arc<Inbox>,
+    listeners: Vec<Listener>,
+    recovered: Recovered,
+    stop: watch::Sender<bool>,
+    runtime: tokio::runtime::Runtime,
+    shared: Arc<Shared>,
+    journal: Arc<dyn Journal>,
+    ended: mpsc::Receiver<Ended>,
+    core: JoinHandle<()>,
+}
+
+impl Server {
+    /// Reads the journal, starts the threads, then opens the ports: a client that gets in is served.
+    pub fn start(
+        config: Config,
+        broker: broker::Config,
+        journal: Arc<dyn Journal>,
+        policies: Box<dyn PolicyHost>,
+        id: Text,
+    ) -> Result<Server, ServerError> {
+        let mut sockets = Vec::new();
+        for connector in &config.connectors {
+            let bound = listener::bind(connector).map_err(|cause| ServerError::Bind {
+                connector: connector.name.clone(),
+                address: connector.address.clone(),
+                cause,
+            })?;
+            sockets.push((connector.clone(), bound));
+        }
+        let mut machine = Broker::new(broker, policies, id);
+        let recovered = recover(&mut machine, &*journal)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(config.threads.max(1))
+            .thread_name("connections")
+            .enable_all()
+            .build()
+            .map_err(ServerError::Threads)?;
+        let inbox = Arc::new(Inbox::default());
+        let (ended_tx, ended) = mpsc::channel();
+        let core = start_threads(machine, &config, &inbox, &journal, ended_tx)?;
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            config,
+            inbox: inbox.clone(),
+            next_key: AtomicU64::new(1),
+            tasks: AtomicUsize::new(0),
+        });
+        let mut listeners = Vec::new();
+        for (connector, (socket, address)) in sockets {
+            listeners.push(Listener { name: connector.name.clone(), protocol: connector.protocol, address });
+            runtime.spawn(listener::listen(socket, connector, shared.clone(), stopped.clone()));
+        }
+        Ok(Server { inbox, listeners, recovered, stop, runtime, shared, journal, ended, core })
+    }
+
+    /// The connectors with their real ports.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// What the journal gave back.
+    pub fn recovered(&self) -> Recovered {
+        self.recovered
+    }
+
+    /// A hand that stops the server from another thread.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let (inbox, stop) = (self.inbox.clone(), self.stop.clone());
+        move || {
+            let _ = stop.send(true);
+            inbox.push(Input::Stop);
+        }
+    }
+
+    /// Waits for the end: told to stop, or the journal failed. After a failed journal nothing more is answered to
+    /// anybody: what was not confirmed may or may not be there.
+    pub fn wait(self) -> Exit {
+        let first = self.ended.recv();
+        let exit = match first {
+            Ok(Ended::Core) if self.core.join().is_err() => Exit::Fault("the core thread panicked"),
+            Ok(Ended::Core) => match self.ended.recv() {
+                Ok(Ended::Writer(Ok(())) | Ended::Loader(Ok(()))) => Exit::Stopped,
+                Ok(Ended::Writer(Err(error)) | Ended::Loader(Err(error))) => Exit::JournalFailed(error),
+                _ => Exit::Fault("a journal thread panicked"),
+            },
+            Ok(Ended::Writer(Err(error)) | Ended::Loader(Err(error))) => Exit::JournalFailed(error),
+            _ => Exit::Fault("a thread ended before its time"),
+        };
+        if let Exit::Stopped = exit {
+            let patience = Instant::now() + Duration::from_millis(self.shared.config.drain_ms_max);
+            while self.shared.tasks.load(Ordering::Relaxed) > 0 && Instant::now() < patience {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // The last groups are on their way: both journal threads end by themselves once those are durable.
+            while let Ok(ended) = self.ended.recv_timeout(Duration::from_secs(30)) {
+                if let Ended::Writer(Err(error)) | Ended::Loader(Err(error)) = ended {
+                    return Exit::JournalFailed(error);
+                }
+            }
+            if let Err(error) = self.journal.close() {
+                return Exit::JournalFailed(error);
+            }
+        }
+        self.runtime.shutdown_background();
+        exit
+    }
+}
+
+fn recover(machine: &mut Broker, journal: &dyn Journal) -> Result<Recovered, ServerError> {
+    let begun = Instant::now();
+    let mut recovery = Recovery::default();
+    let found = journal.recover(&mut |record| machine.recover(&mut recovery, record))?;
+    let recovery = machine.recovered(recovery, found.next_sequence, found.next_log, found.clean_stop);
+    for refused in &recovery.refused {
+        tracing::error!(refused, "part of the journal could not be used");
+    }
+    Ok(Recovered { journal: found, took: begun.elapsed() })
+}
+
+/// Sends word of a thread's end even if it panics.
+struct Word(mpsc::Sender<Ended>, Option<Ended>);
+
+impl Drop for Word {
+    fn drop(&mut self) {
+        if let Some(ended) = self.1.take() {
+            let _ = self.0.send(ended);
+        }
+    }
+}
+
+fn start_threads(
+    machine: Broker,
+    config: &Config,
+    inbox: &Arc<Inbox>,
+    journal: &Arc<dyn Journal>,
+    ended: mpsc::Sender<Ended>,
+) -> Result<JoinHandle<()>, ServerError> {
+    let queue = Arc::new(Queue::default());
+    let (loader, requests) = mpsc::channel();
+    let core = Core {
+        broker: machine,
+        inbox: inbox.clone(),
+        writer: queue.clone(),
+        loader,
+        journal_backlog_bytes_max: config.journal_backlog_bytes_max,
+    };
+    let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(ServerError::Threads)
+    };
+    let (writer_journal, writer_inbox, tell) = (journal.clone(), inbox.clone(), ended.clone());
+    spawn(
+        "journal-writer",
+        Box::new(move || {
+            let outcome = writer::write(&*writer_journal, &queue, &writer_inbox);
+            let _ = tell.send(Ended::Writer(outcome));
+        }),
+    )?;
+    let (loader_journal, loader_inbox, tell) = (journal.clone(), inbox.clone(), ended.clone());
+    spawn(
+        "journal-loader",
+        Box::new(move || {
+            let outcome = writer::read(&loader_journal, &requests, &loader_inbox);
+            let _ = tell.send(Ended::Loader(outcome));
+        }),
+    )?;
+    spawn(
+        "core",
+        Box::new(move || {
+            let _word = Word(ended, Some(Ended::Core));
+            drop(core.run());
+        }),
+    )
+}

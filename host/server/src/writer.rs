@@ -1,0 +1,152 @@
+//! The journal's threads: one gathers all groups that wait into one append, one reads bodies.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use broker::{JournalRoom, LoadId};
+use journal::{Journal, JournalError, Room};
+use message::{Position, Record, Sequence};
+
+use crate::inbox::{Inbox, Input};
+
+/// Between two tries of an append that found the disk full.
+const FULL_RETRY: Duration = Duration::from_millis(50);
+/// Between two rounds of the journal's upkeep.
+const UPKEEP: Duration = Duration::from_millis(250);
+
+/// Groups on their way to the journal.
+#[derive(Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    /// Bytes given to the writer and not yet durable.
+    pub(crate) backlog_bytes: AtomicU64,
+}
+
+#[derive(Default)]
+struct Waiting {
+    groups: Vec<Vec<Record>>,
+    bytes: u64,
+    last: Position,
+    closed: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, position: Position, group: Vec<Record>) {
+        let bytes = group.iter().map(weight).sum();
+        self.backlog_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let mut waiting = self.lock();
+        waiting.groups.push(group);
+        waiting.bytes += bytes;
+        waiting.last = position;
+        if waiting.groups.len() == 1 {
+            self.wake.notify_one();
+        }
+    }
+
+    /// No more groups will come.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// All that waits; `None` once closed and empty, or an empty list after `timeout`.
+    fn take(&self, timeout: Duration) -> Option<Waiting> {
+        let mut waiting = self.lock();
+        if waiting.groups.is_empty() && !waiting.closed {
+            waiting = self.wake.wait_timeout(waiting, timeout).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if waiting.groups.is_empty() && waiting.closed {
+            return None;
+        }
+        let closed = waiting.closed;
+        Some(std::mem::replace(&mut *waiting, Waiting { closed, ..Waiting::default() }))
+    }
+}
+
+fn weight(record: &Record) -> u64 {
+    match record {
+        Record::Body { message, .. } => message.size_bytes() as u64,
+        _ => 64,
+    }
+}
+
+/// Writes until the queue is closed, or until the journal fails: then nothing more may be claimed durable.
+pub(crate) fn write(journal: &dyn Journal, queue: &Queue, inbox: &Inbox) -> Result<(), JournalError> {
+    let mut keeper = Keeper { room: Room::Plenty, next: Instant::now() };
+    while let Some(taken) = queue.take(UPKEEP) {
+        keeper.look(journal, inbox);
+        if taken.groups.is_empty() {
+            continue;
+        }
+        while let Err(error) = journal.append(&taken.groups) {
+            let JournalError::Full { .. } = error else { return Err(error) };
+            keeper.full(inbox, &error);
+            std::thread::sleep(FULL_RETRY);
+            keeper.look(journal, inbox);
+        }
+        queue.backlog_bytes.fetch_sub(taken.bytes, Ordering::Relaxed);
+        inbox.push(Input::Persisted(taken.last));
+    }
+    Ok(())
+}
+
+/// Watches the room in the journal and gives it time for its upkeep.
+struct Keeper {
+    room: Room,
+    next: Instant,
+}
+
+impl Keeper {
+    fn look(&mut self, journal: &dyn Journal, inbox: &Inbox) {
+        if Instant::now() >= self.next {
+            self.next = Instant::now() + UPKEEP;
+            journal.maintain();
+            self.note(journal.room(), inbox);
+        }
+    }
+
+    fn full(&mut self, inbox: &Inbox, error: &JournalError) {
+        if self.room != Room::Full {
+            tracing::warn!(%error, "the journal takes nothing until there is space; all that needs it waits");
+        }
+        self.note(Room::Full, inbox);
+    }
+
+    fn note(&mut self, room: Room, inbox: &Inbox) {
+        if room == self.room {
+            return;
+        }
+        match room {
+            Room::Plenty => tracing::info!("the journal has room again; producers of persistent messages go on"),
+            Room::ProducersWait => {
+                tracing::warn!("the journal runs out of room; producers of persistent messages wait, consumers go on");
+            }
+            Room::Full => {}
+        }
+        self.room = room;
+        inbox.push(Input::Room(match room {
+            Room::Plenty => JournalRoom::Plenty,
+            Room::ProducersWait | Room::Full => JournalRoom::ProducersWait,
+        }));
+    }
+}
+
+/// Answers requests for bodies until no more can come.
+pub(crate) fn read(
+    journal: &Arc<dyn Journal>,
+    requests: &Receiver<(LoadId, Vec<Sequence>)>,
+    inbox: &Inbox,
+) -> Result<(), JournalError> {
+    while let Ok((id, sequences)) = requests.recv() {
+        let bodies = journal.load(&sequences)?;
+        inbox.push(Input::Loaded(id, bodies));
+    }
+    Ok(())
+}
