@@ -15,6 +15,7 @@ mod log;
 mod policies;
 mod security;
 mod serve;
+mod wiring;
 
 use std::process::ExitCode;
 

@@ -76,6 +76,8 @@ fn family_options(config: &Config, name: &str, cache: &Cache) -> Options {
     o.set_compression_type(DBCompressionType::Lz4);
     o.set_target_file_size_base(FILE_BYTES);
     o.set_max_bytes_for_level_base(8 * FILE_BYTES);
+    // A merge needs this much space until it is done; the reserve for producers has to hold it.
+    o.set_max_compaction_bytes(8 * FILE_BYTES);
     o.add_compact_on_deletion_collector_factory(TOMBSTONE_WINDOW, TOMBSTONES_MAX, 0.5);
     if name == keys::BODIES {
         o.set_enable_blob_files(true);
@@ -100,6 +102,8 @@ pub(crate) fn compact_options() -> CompactOptions {
 pub(crate) fn synced() -> WriteOptions {
     let mut o = WriteOptions::default();
     o.set_sync(true);
+    // Better turned away than asleep: a flush that has no space is waited for without end.
+    o.set_no_slowdown(true);
     o
 }
 
@@ -135,6 +139,12 @@ pub(crate) fn error(attempt: &'static str, e: &rocksdb::Error) -> JournalError {
 pub(crate) fn is_no_space(e: &rocksdb::Error) -> bool {
     let text = e.as_ref();
     text.contains("No space left on device") || text.contains("Space limit reached")
+}
+
+/// Whether one of the engine's own threads found no space, in a sorted file or the list of files. A write is turned away
+/// with that error before it reaches the log. The log's own errors name the log.
+pub(crate) fn is_no_space_elsewhere(e: &rocksdb::Error) -> bool {
+    is_no_space(e) && !e.as_ref().contains(".log")
 }
 
 fn open_error(config: &Config, e: &rocksdb::Error) -> JournalError {

@@ -20,15 +20,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use journal::{Journal, JournalError, Recovered, Room, Stats, format};
 use message::{Message, Record, Sequence};
-use rocksdb::{DB, FlushOptions, WriteBatch};
+use rocksdb::{DB, ErrorKind, FlushOptions, WriteBatch};
 
 use crate::engine::families;
 use crate::space::{Seen, Space};
 use crate::state::State;
+
+/// How often a write is tried again that the engine turned away …
+const STALL_POLL: Duration = Duration::from_millis(1);
+/// … and for how long.
+const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Where the journal is and what it may use.
 #[derive(Clone, Debug)]
@@ -95,7 +101,7 @@ struct Counters {
     damaged: AtomicU64,
     refused: AtomicU64,
     trims: AtomicU64,
-    /// Failures of the engine's own threads at the last successful write.
+    /// Failures of the engine's own threads that it has got over.
     engine_errors: AtomicU64,
 }
 
@@ -213,7 +219,7 @@ impl Shared {
         let mut batch = WriteBatch::default();
         state.put_all(groups, &families(&self.db), &mut batch);
         let bytes = batch.size_in_bytes() as u64;
-        self.write(batch, "append")?;
+        self.write(&mut state, &batch, "append")?;
         let c = &self.counters;
         let records = groups.iter().map(|group| group.len() as u64).sum();
         let is_gone = |r: &&Record| matches!(r, Record::EntryGone { .. } | Record::BodyGone { .. } | Record::LogGone { .. });
@@ -272,15 +278,33 @@ impl Shared {
         let mut batch = WriteBatch::default();
         state.sequence_next = state.sequence_last + 1;
         state::put_number(&mut batch, &f, &keys::SEQUENCE_NEXT, state.sequence_next);
-        self.write(batch, "close")?;
+        self.write(&mut state, &batch, "close")?;
         // What is in sorted files need not be read from the log.
         let flushed = self.db.flush_cfs_opt(&[f.bodies, f.entries, f.facts], &FlushOptions::default());
         flushed.map_err(|e| engine::error("flush", &e))
     }
 
-    /// The only way into the engine: with the state locked, one batch, one sync. Whatever goes wrong is the end.
-    fn write(&self, batch: WriteBatch, attempt: &'static str) -> Result<(), JournalError> {
-        self.db.write_opt(batch, &engine::synced()).map_err(|e| self.poison(engine::error(attempt, &e)))
+    /// The only way into the engine: with the state locked, one batch, one sync. A write or sync that fails is the end.
+    ///
+    /// While the engine has to catch up with its own work it turns a write away untouched; then this waits. When that
+    /// work fails for want of space it turns all writes away: the answer is `Full`, and the state is what is stored.
+    fn write(&self, state: &mut State, batch: &WriteBatch, attempt: &'static str) -> Result<(), JournalError> {
+        let start = Instant::now();
+        loop {
+            let copy = WriteBatch::from_data(batch.data());
+            let Err(e) = self.db.write_opt(copy, &engine::synced()) else { return Ok(()) };
+            let stalled = e.kind() == ErrorKind::Incomplete;
+            if stalled && !self.engine_failed() && start.elapsed() < STALL_MAX {
+                std::thread::sleep(STALL_POLL);
+            } else if stalled || self.engine_failed() && engine::is_no_space_elsewhere(&e) {
+                let fresh = recovery::state(&self.db).map_err(|e| self.poison(e))?;
+                let logs_gone = std::mem::take(&mut state.logs_gone);
+                *state = State { logs_gone, closed: state.closed, ..fresh };
+                return Err(self.refuse());
+            } else {
+                return Err(self.poison(engine::error(attempt, &e)));
+            }
+        }
     }
 
     fn poison(&self, error: JournalError) -> JournalError {
@@ -302,26 +326,37 @@ impl Shared {
     /// The engine's own threads may still have run out of space. The engine then refuses writes until it has flushed
     /// what it could not, which it tries by itself; a probe tells whether it has, and can fail without harm.
     fn check_room(&self) -> Result<(), JournalError> {
-        let seen = self.seen();
-        let full = JournalError::Full { free_bytes: seen.free_bytes, reserve_bytes: self.space.reserve_hard_bytes };
-        if self.space.room(seen) == Room::Full {
-            self.counters.refused.fetch_add(1, Ordering::Relaxed);
-            return Err(full);
+        if self.space.room(self.seen()) == Room::Full {
+            return Err(self.refuse());
         }
-        let errors = engine::sum(&self.db, "rocksdb.background-errors");
-        if errors != self.counters.engine_errors.load(Ordering::Relaxed) {
-            let mut probe = WriteBatch::default();
-            state::put_number(&mut probe, &families(&self.db), &keys::PROBE, errors);
-            if let Err(e) = self.db.write_opt(probe, &engine::synced()) {
-                if engine::is_no_space(&e) {
-                    self.counters.refused.fetch_add(1, Ordering::Relaxed);
-                    return Err(full);
-                }
-                return Err(self.poison(engine::error("append", &e)));
+        if !self.engine_failed() {
+            return Ok(());
+        }
+        let errors = self.engine_errors();
+        let mut probe = WriteBatch::default();
+        state::put_number(&mut probe, &families(&self.db), &keys::PROBE, errors);
+        match self.db.write_opt(probe, &engine::synced()) {
+            Ok(()) => {
+                self.counters.engine_errors.store(errors, Ordering::Relaxed);
+                Ok(())
             }
-            self.counters.engine_errors.store(errors, Ordering::Relaxed);
+            Err(e) if engine::is_no_space_elsewhere(&e) || e.kind() == ErrorKind::Incomplete => Err(self.refuse()),
+            Err(e) => Err(self.poison(engine::error("append", &e))),
         }
-        Ok(())
+    }
+
+    fn refuse(&self) -> JournalError {
+        self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        JournalError::Full { free_bytes: self.seen().free_bytes, reserve_bytes: self.space.reserve_hard_bytes }
+    }
+
+    /// The engine's own threads have failed since the last write that went through after such a failure.
+    fn engine_failed(&self) -> bool {
+        self.engine_errors() != self.counters.engine_errors.load(Ordering::Relaxed)
+    }
+
+    fn engine_errors(&self) -> u64 {
+        self.db.property_int_value("rocksdb.background-errors").ok().flatten().unwrap_or(0)
     }
 
     fn seen(&self) -> Seen {

@@ -117,7 +117,7 @@ fn search(shared: &Shared, gone_min: u64) -> Result<Option<Fronts>, JournalError
         logs_gone: state.logs_gone.clone(),
     };
     if !batch.is_empty() {
-        shared.write(batch, "store fronts")?;
+        shared.write(&mut state, &batch, "store fronts")?;
     }
     Ok(Some(fronts))
 }

@@ -8,7 +8,7 @@ use plugin::SymbolTable;
 use wasmtime::component::{
     ComponentExportIndex, ComponentNamedList, Instance, Lift, Linker, Lower, TypedFunc, WasmStr,
 };
-use wasmtime::{Engine, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap};
+use wasmtime::{Engine, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
 
 use crate::bindings::{Batch, Change, Consumers, Level, Refusal, Requirements, SYMBOLS, Setting, TELEMETRY};
 use crate::cell::{Counters, Seat};
@@ -22,6 +22,9 @@ type Snapshot = TypedFunc<(u32,), (Result<Vec<u8>, Refusal>,)>;
 type Restore = TypedFunc<(u32, Arc<[u8]>), (Result<(), Refusal>,)>;
 type MembersChanged = TypedFunc<(Vec<Change>,), ()>;
 type Plan = TypedFunc<(Arc<Batch>, Arc<Consumers>), (Vec<u32>,)>;
+
+/// Looks at a call that lasts long before it is cut whatever its CPU time.
+const SLICES_MAX: u32 = 50;
 
 /// How a call into a guest went wrong. The store must be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,10 @@ pub(crate) struct HostState {
     counters: Arc<Counters>,
     policy: Arc<str>,
     destination: Arc<str>,
+    call_ms_max: u64,
+    /// The calling thread's CPU time when the call under way was first found to last long, and how often it was looked
+    /// at since; cleared as a call begins.
+    overdue: Option<(Duration, u32)>,
     log: LogBucket,
 }
 
@@ -130,6 +137,8 @@ impl Live {
             counters: seat.counters.clone(),
             policy: seat.policy.clone(),
             destination: seat.destination.clone(),
+            call_ms_max: limits.call_ms_max,
+            overdue: None,
             log: LogBucket {
                 lines_per_second: limits.log_lines_per_second_max,
                 line_bytes_max: limits.log_line_bytes_max,
@@ -139,9 +148,9 @@ impl Live {
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limits);
+        store.epoch_deadline_callback(|context| overdue(context));
         store.set_hostcall_fuel(limits.answer_bytes_max);
-        // The epoch moves at any time, so a deadline of n ticks lasts between n - 1 and n of them.
-        let call_ticks = limits.call_ms_max + 1;
+        let call_ticks = slice_ticks(limits.call_ms_max);
         let running = runtime.ticker.run();
         store.set_epoch_deadline(call_ticks);
         let instance = exports.pre.instantiate(&mut store)?;
@@ -158,6 +167,7 @@ impl Live {
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         let _running = ticker.run();
+        self.store.data_mut().overdue = None;
         self.store.set_epoch_deadline(self.call_ticks);
         Ok(func.call(&mut self.store, params)?)
     }
@@ -230,6 +240,31 @@ impl Live {
         let func = self.plan;
         Ok(self.call(ticker, &func, (batch, consumers))?.0)
     }
+}
+
+/// Ticks until a call is looked at. The epoch moves at any time, so n ticks last between n - 1 and n of them.
+fn slice_ticks(call_ms_max: u64) -> u64 {
+    call_ms_max.div_ceil(2) + 1
+}
+
+/// Wall-clock time went by for a call. A busy machine may have run something else meanwhile, so from the first look on
+/// the thread's own CPU time counts; asking for it at each call would cost more than most calls. A call is cut when it
+/// used half its time since the first look, or when it lasts [`SLICES_MAX`] looks.
+fn overdue(mut context: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+    let state = context.data_mut();
+    let slice = Duration::from_millis(state.call_ms_max.div_ceil(2));
+    let used = thread_cpu_time();
+    let (begun, slices) = state.overdue.unwrap_or((used, 0));
+    if slices >= SLICES_MAX || used.saturating_sub(begun) >= slice {
+        return Ok(UpdateDeadline::Interrupt);
+    }
+    state.overdue = Some((begun, slices + 1));
+    Ok(UpdateDeadline::Continue(slice_ticks(state.call_ms_max)))
+}
+
+/// CPU time of the calling thread so far; zero where the system does not tell, which cuts calls by [`SLICES_MAX`] alone.
+fn thread_cpu_time() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// What is granted to a component: `telemetry.log` and `symbols.text`.

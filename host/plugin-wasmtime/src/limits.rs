@@ -24,8 +24,9 @@ pub struct Limits {
     pub memory_bytes_max: usize,
     /// Stack of a guest, on the stack of the thread that calls. Default 256 KiB.
     pub stack_bytes_max: usize,
-    /// Time of one call into a guest, whichever function. Measured in ticks of 1 ms, so a call may last up to 1 ms longer.
-    /// Default 5 ms.
+    /// CPU time of one call into a guest, whichever function. Looked at in ticks of 1 ms, so a call may last 1 or 2 ms
+    /// longer; where the machine is busy with other things the clock on the wall may show up to 40 times as much. Default
+    /// 5 ms.
     pub call_ms_max: u64,
     /// Bytes that a guest may hand over in one call, answers and log lines alike. Default 1 MiB.
     pub answer_bytes_max: usize,

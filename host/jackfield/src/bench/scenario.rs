@@ -89,7 +89,7 @@ const BASE: Plan = Plan {
 const FAST: Plan = Plan { persistent: false, sending: Sending::Async, acking: Acking::Batch, ..BASE };
 
 /// All scenarios in the order of `list`.
-pub(crate) const SCENARIOS: &[Scenario] = &[
+pub(crate) static SCENARIOS: &[Scenario] = &[
     Scenario { name: "s1", about: "persistent, 1 producer sending one by one, 1 consumer", kind: Kind::Flow, plan: BASE },
     Scenario {
         name: "s2",

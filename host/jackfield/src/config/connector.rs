@@ -22,6 +22,8 @@ pub(crate) struct Connector {
     pub(crate) port: u16,
     /// `maximumConnections`: further ones are closed at once.
     pub(crate) connections_max: usize,
+    /// `backlog`: connections that the system holds until they are accepted.
+    pub(crate) backlog: u32,
     /// `wireFormat.maxFrameSize`, for STOMP `wireFormat.maxDataLength` too.
     pub(crate) frame_bytes_max: usize,
     /// `wireFormat.maxInactivityDuration`, OpenWire only.
@@ -64,8 +66,9 @@ pub(crate) const KEYS: &[Key<Connector>] = &[
 type SetOption = fn(&mut Connector, &str) -> Result<(), Fault>;
 
 /// Options of every connector.
-const COMMON: [(&str, SetOption); 3] = [
+const COMMON: [(&str, SetOption); 4] = [
     ("maximumConnections", |c, v| number(v, 1, 1_000_000).map(|n| c.connections_max = n as usize)),
+    ("backlog", |c, v| number(v, 1, 1_000_000).map(|n| c.backlog = n as u32)),
     ("wireFormat.maxFrameSize", frame_bytes),
     ("transport.connectAttemptTimeout", |c, v| number(v, 1, MS_MAX).map(|n| c.login_ms_max = n as i64)),
 ];
@@ -121,8 +124,7 @@ const SCHEMES_LATER: [&str; 29] = [
 ];
 
 /// Options that ActiveMQ knows and this version does not, without their `transport.` or `wireFormat.` in front.
-const OPTIONS_LATER: [&str; 27] = [
-    "backlog",
+const OPTIONS_LATER: [&str; 26] = [
     "cacheEnabled",
     "cacheSize",
     "closeAsync",
@@ -221,6 +223,7 @@ impl Connector {
             host: String::new(),
             port: 0,
             connections_max: 10_000,
+            backlog: 5000,
             frame_bytes_max: 104_857_600,
             inactivity_ms: 30_000,
             inactivity_initial_delay_ms: 10_000,
@@ -296,7 +299,7 @@ mod tests {
         check("tcp://[::1]:0", OpenWire, "::1", 0, |_| {});
         check("stomp+nio://localhost:61613", Stomp, "localhost", 61613, |_| {});
         check(
-            "tcp://0.0.0.0:61616?maximumConnections=1000&wireFormat.maxFrameSize=10485760\
+            "tcp://0.0.0.0:61616?maximumConnections=1000&backlog=9&wireFormat.maxFrameSize=10485760\
              &wireFormat.maxInactivityDuration=0&wireFormat.maxInactivityDurationInitalDelay=5\
              &transport.connectAttemptTimeout=7",
             OpenWire,
@@ -304,6 +307,7 @@ mod tests {
             61616,
             |c| {
                 c.connections_max = 1000;
+                c.backlog = 9;
                 c.frame_bytes_max = 10_485_760;
                 c.inactivity_ms = 0;
                 c.inactivity_initial_delay_ms = 5;

@@ -44,6 +44,7 @@ pub(crate) struct Section {
 pub(crate) const SECTIONS: &[Section] = &[
     Section { name: "broker", doc: "The broker itself.", keys: BROKER },
     Section { name: "memory", doc: "Memory, and what happens to producers when it is used up.", keys: MEMORY },
+    Section { name: "server", doc: "How connections are served.", keys: SERVER },
     Section { name: "store", doc: "The journal on disk.", keys: STORE },
     Section {
         name: "limits",
@@ -128,6 +129,27 @@ const MEMORY: &[Key<Config>] = &[
         doc: "Refuse them after waiting this long; 0 waits without end (sendFailIfNoSpaceAfterTimeout).",
         read: |c, raw| raw.integer(0..=MS_MAX).map(|ms| c.broker.send_fail_if_no_space_after_timeout_ms = ms),
         show: |c| plain(c.broker.send_fail_if_no_space_after_timeout_ms),
+    },
+];
+
+const SERVER: &[Key<Config>] = &[
+    Key {
+        name: "threads",
+        doc: "Threads that read from and write to connections. The broker itself has one more, the journal two.",
+        read: |c, raw| raw.count(1..=1024).map(|count| c.server.threads = count),
+        show: |c| plain(c.server.threads),
+    },
+    Key {
+        name: "journal_backlog",
+        doc: "What may wait for the journal to write it; beyond it connections are not read until it has.",
+        read: |c, raw| raw.size(1 << 20..=1 << 40).map(|bytes| c.server.journal_backlog_bytes_max = bytes),
+        show: |c| bytes(c.server.journal_backlog_bytes_max),
+    },
+    Key {
+        name: "drain_ms",
+        doc: "How long a stop waits for clients to take the last words.",
+        read: |c, raw| raw.integer(0..=600_000).map(|ms| c.server.drain_ms_max = ms.unsigned_abs()),
+        show: |c| plain(c.server.drain_ms_max),
     },
 ];
 

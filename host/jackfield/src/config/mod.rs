@@ -35,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) destinations: Vec<Destination>,
     /// Limits of each connection.
     pub(crate) connection: ConnectionLimits,
+    /// Threads, buffers and the stop.
+    pub(crate) server: Serving,
     /// The journal on disk.
     pub(crate) store: Store,
     /// Limits of dispatch policies that are components.
@@ -67,6 +69,17 @@ pub(crate) struct ConnectionLimits {
     pub(crate) properties: message::properties::Limits,
     /// Lengths and depths of selectors.
     pub(crate) selector: selector::Limits,
+}
+
+/// Threads, buffers and the stop.
+#[derive(Clone, Debug)]
+pub(crate) struct Serving {
+    /// Threads that serve connections.
+    pub(crate) threads: usize,
+    /// Bytes that may wait for the journal.
+    pub(crate) journal_backlog_bytes_max: u64,
+    /// How long an orderly stop waits for sockets.
+    pub(crate) drain_ms_max: u64,
 }
 
 /// The journal on disk.
@@ -113,6 +126,7 @@ impl std::fmt::Debug for User {
 impl Default for Config {
     fn default() -> Config {
         let connector = |name: &str, uri: &str| Connector::parse(name, uri).expect("the default URIs are correct");
+        let serving = server::Config::new(Vec::new());
         Config {
             data_directory: "data".into(),
             connectors: vec![
@@ -126,6 +140,11 @@ impl Default for Config {
                 transactions_max: 1000,
                 properties: message::properties::Limits::default(),
                 selector: selector::Limits::default(),
+            },
+            server: Serving {
+                threads: serving.threads,
+                journal_backlog_bytes_max: serving.journal_backlog_bytes_max,
+                drain_ms_max: serving.drain_ms_max,
             },
             store: Store { bytes_limit: 100 << 30 },
             policy: plugin_wasmtime::Limits::default(),

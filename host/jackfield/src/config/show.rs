@@ -17,7 +17,7 @@ const CONNECTOR: &str = "
 # Ports that clients connect to. Those given here take the place of the two below.
 # uri: as ActiveMQ writes it. Schemes tcp and nio speak OpenWire, stomp and stomp+nio speak STOMP.
 #   Port 0 lets the system choose one. 0.0.0.0 listens on all addresses: have users in [security] then.
-#   Options of all: maximumConnections=10000, wireFormat.maxFrameSize=104857600,
+#   Options of all: maximumConnections=10000, backlog=5000, wireFormat.maxFrameSize=104857600,
 #     transport.connectAttemptTimeout=30000
 #   Options of OpenWire: wireFormat.maxInactivityDuration=30000, wireFormat.maxInactivityDurationInitalDelay=10000
 #   Options of STOMP: wireFormat.maxDataLength=104857600, transport.hbGracePeriodMultiplier=1.0

@@ -15,6 +15,8 @@ use crate::bench::{
 
 /// How long a consumer waits before it acknowledges less than it meant to.
 const PAUSE: Duration = Duration::from_millis(30);
+/// How long a consumer that is to stop waits for answers.
+const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// Sends until the load is over, through any number of losses.
 pub(super) fn produce(court: &Court, index: u32) -> anyhow::Result<()> {
@@ -174,6 +176,20 @@ pub(super) fn consume(court: &Court, index: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// In a third of the generations nobody takes from a queue, so that a kill finds a backlog in it and not only what
+/// is on its way. False when a new generation has come over it.
+fn sleep_through(court: &Court, queue: u32, generation: u16) -> bool {
+    let draw = Random::new(court.work.seed ^ u64::from(generation) << 32 ^ u64::from(queue) << 16).next();
+    let asleep = generation > 0 && draw.is_multiple_of(3);
+    while asleep && court.phase() == LOAD {
+        if court.ledger().generation() != generation {
+            return false;
+        }
+        thread::sleep(PAUSE);
+    }
+    true
+}
+
 /// How a subscription acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -211,6 +227,9 @@ fn subscribe(
     client: &mut Client,
 ) -> Result<(), Failure> {
     let queue = index % court.queues.len() as u32;
+    if !sleep_through(court, queue, generation) {
+        return Err(Failure::Lost(std::io::ErrorKind::ConnectionReset.into()));
+    }
     // Consumers of even queues stay and give nothing back, so that their order can be judged to the end.
     let steady = queue.is_multiple_of(2);
     let prefetch = [1, 10, 100, 1000][random.below(4) as usize];
@@ -254,8 +273,12 @@ impl Consumer<'_> {
 
     fn run(&mut self, random: &mut Random, steady: bool, most: u64) -> Result<(), Failure> {
         let mut seen = 0;
+        let mut stopping = None;
         loop {
             let phase = self.court.phase();
+            if phase == STOP && stopping.get_or_insert_with(Instant::now).elapsed() > STOP_MAX {
+                return Ok(());
+            }
             let idle = match self.client.receive(Instant::now() + PAUSE)? {
                 Received::Delivery(delivery) => {
                     if self.leaving.is_some() || delivery.consumer != self.consumer {

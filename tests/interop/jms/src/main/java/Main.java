@@ -45,13 +45,15 @@ public final class Main {
         Delivery.cases(runner);
         Pulling.cases(runner);
         Wire.cases(runner);
+        Xa.cases(runner);
+        Advisories.cases(runner);
         Load.cases(runner);
         System.exit(runner.run());
     }
 
     private static void usage() {
         System.err.println("usage: Main URL [--only PREFIX]... [--via failover] [--slow N] [--verbose] [--list]");
-        System.err.println("       Main URL restart-durable|restart-queue|restart-failover");
+        System.err.println("       Main URL restart-durable|restart-queue|restart-xa|restart-failover");
         System.exit(2);
     }
 }

@@ -5,6 +5,7 @@ import jakarta.jms.Queue;
 import jakarta.jms.Session;
 import jakarta.jms.TextMessage;
 import jakarta.jms.Topic;
+import jakarta.jms.XASession;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -15,8 +16,10 @@ import java.util.concurrent.ConcurrentSkipListSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import javax.transaction.xa.XAResource;
 import org.apache.activemq.ActiveMQConnection;
 import org.apache.activemq.ActiveMQConnectionFactory;
+import org.apache.activemq.command.ActiveMQQueue;
 
 /**
  * Modes for a harness that kills the broker. Each prints READY and waits for a line on stdin; meanwhile the harness
@@ -31,6 +34,7 @@ final class Restart {
             switch (mode) {
                 case "restart-queue" -> queue(c);
                 case "restart-durable" -> durable(c);
+                case "restart-xa" -> xa(c);
                 case "restart-failover" -> failover(c);
                 default -> {
                     System.err.println("no mode named " + mode);
@@ -151,6 +155,31 @@ final class Restart {
         c.put(topic, "live");
         c.expect(all, "live");
         Check.fails(jakarta.jms.InvalidDestinationException.class, () -> after.unsubscribe("gone"), "the removed subscription");
+    }
+
+    /** Prepared branches survive, are listed and can be finished either way; unprepared ones are gone. */
+    private static void xa(Case c) throws Exception {
+        c.put(c.queue("in"), "a", "b");
+        for (int n = 1; n <= 3; n++) {
+            XASession session = Xa.session(c);
+            XAResource resource = session.getXAResource();
+            MessageConsumer consumer = session.createConsumer(new ActiveMQQueue(c.unique("in") + "?consumer.prefetchSize=1"));
+            resource.start(Xa.xid(c, n), XAResource.TMNOFLAGS);
+            if (n < 3) c.take(consumer, "input " + n);
+            Xa.send(session, c.queue("out"), "out " + n);
+            resource.end(Xa.xid(c, n), XAResource.TMSUCCESS);
+            if (n < 3) Check.same(XAResource.XA_OK, resource.prepare(Xa.xid(c, n)), "answer of prepare");
+        }
+        ready();
+        later(c, null);
+        XAResource resource = Xa.session(c).getXAResource();
+        Check.that(Xa.listed(resource, Xa.xid(c, 1)) && Xa.listed(resource, Xa.xid(c, 2)), "the prepared branches are not listed");
+        Check.that(!Xa.listed(resource, Xa.xid(c, 3)), "an unprepared branch is listed");
+        Check.same(List.of(), c.drain(c.queue("out")), "sent before the decision");
+        resource.commit(Xa.xid(c, 1), false);
+        resource.rollback(Xa.xid(c, 2));
+        Check.same(List.of("out 1"), c.drain(c.queue("out")), "sent after the decision");
+        Check.same(1, c.drain(c.queue("in")).size(), "inputs given back");
     }
 
     /** Producers and consumers over failover go on by themselves; what was confirmed arrives. */

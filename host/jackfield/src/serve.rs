@@ -1,0 +1,203 @@
+//! `jackfield serve`: opens the rooms, hands one to the other, waits for the end.
+
+use std::io::{Write, stdout};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use journal::JournalError;
+use nix::sys::signal::{SigSet, Signal};
+use server::{Listener, Server};
+
+use crate::cli;
+use crate::config::{Config, protocol_name};
+use crate::config_file::{self, Found};
+use crate::exit::Exit;
+use crate::policies::Policies;
+use crate::{log, wiring};
+
+/// Runs the broker until it is told to stop or cannot go on.
+pub(crate) fn serve(args: &cli::Serve) -> Exit {
+    let begun = Instant::now();
+    // Before any thread is there, so that all of them inherit it and signals come to one place only.
+    let stopper = match Stopper::catch_signals() {
+        Ok(stopper) => stopper,
+        Err(error) => {
+            eprintln!("jackfield: cannot catch signals: {error}");
+            return Exit::Internal;
+        }
+    };
+    let found = match config_file::load(args.config.as_deref()) {
+        Ok(found) => with_arguments(found, args),
+        Err(exit) => return exit,
+    };
+    if let Err(error) = log::start(&found.config.log) {
+        eprintln!("jackfield: {error:#}");
+        return Exit::Internal;
+    }
+    say_what_holds(&found);
+    match start(&found.config) {
+        Ok(server) => {
+            stopper.stops(&server);
+            announce(&server, begun);
+            end(server.wait())
+        }
+        Err(exit) => exit,
+    }
+}
+
+fn with_arguments(found: Found, args: &cli::Serve) -> Found {
+    let Found { mut config, file } = found;
+    if let Some(data) = &args.data {
+        config.data_directory.clone_from(data);
+    }
+    if let Some(format) = args.log_format {
+        config.log.format = format;
+    }
+    if let Some(level) = &args.log_level {
+        config.log.level.clone_from(level);
+    }
+    Found { config, file }
+}
+
+/// Opens journal, policies and ports; an error is logged and becomes an exit code.
+fn start(config: &Config) -> Result<Server, Exit> {
+    if let Err(error) = std::fs::create_dir_all(&config.data_directory) {
+        tracing::error!("cannot make the data directory {}: {error}", config.data_directory.display());
+        return Err(Exit::Failed);
+    }
+    let journal = journal_rocksdb::RocksJournal::open(&wiring::journal(config)).map_err(|error| {
+        tracing::error!("{error}");
+        if matches!(error, JournalError::Locked { .. }) { Exit::Locked } else { Exit::Failed }
+    })?;
+    let policies = Policies::new(config.policy).map_err(|error| {
+        tracing::error!("dispatch policies cannot be run: {error}");
+        Exit::Internal
+    })?;
+    let id = wiring::broker_id();
+    let started =
+        Server::start(wiring::server(config, &id), config.broker(), Arc::new(journal), Box::new(policies), id);
+    started.map_err(|error| {
+        tracing::error!("{error}");
+        Exit::Failed
+    })
+}
+
+fn say_what_holds(found: &Found) {
+    let config = &found.config;
+    let file = found.file.as_deref().map_or("the defaults".into(), Path::to_string_lossy);
+    let data = std::path::absolute(&config.data_directory).unwrap_or_else(|_| config.data_directory.clone());
+    tracing::info!("jackfield {} with {file}, data in {}", env!("CARGO_PKG_VERSION"), data.display());
+    if !config.users.is_empty() {
+        tracing::warn!("passwords in {file} are kept as plain text; let nobody but the broker read the file");
+        return;
+    }
+    for connector in &config.connectors {
+        if !is_local(&connector.host) {
+            tracing::warn!(
+                "connector {} listens on {} and lets everybody in; name users in [security] or listen on 127.0.0.1",
+                connector.name,
+                connector.host
+            );
+        }
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A line for each port on standard output, then `ready`: whoever started the program waits for that and learns ports
+/// that the system chose.
+fn announce(server: &Server, begun: Instant) {
+    let recovered = server.recovered();
+    let journal = &recovered.journal;
+    if journal.entries > 0 || !journal.clean_stop {
+        tracing::info!(
+            "{} messages of {} bytes found after {} in {} ms",
+            journal.entries,
+            journal.bytes,
+            if journal.clean_stop { "an orderly stop" } else { "a stop without goodbye" },
+            recovered.took.as_millis()
+        );
+    }
+    let mut lines = String::new();
+    for Listener { name, protocol, address } in server.listeners() {
+        let protocol = protocol_name(*protocol);
+        tracing::info!("connector {name} listens for {protocol} on {address}");
+        lines += &format!("listening {protocol} {address}\n");
+    }
+    lines += "ready\n";
+    // Nobody may be listening there any more.
+    let _ = stdout().write_all(lines.as_bytes()).and_then(|()| stdout().flush());
+    tracing::info!("ready in {} ms", begun.elapsed().as_millis());
+}
+
+fn end(exit: server::Exit) -> Exit {
+    match exit {
+        server::Exit::Stopped => {
+            tracing::info!("stopped in order");
+            Exit::Ok
+        }
+        server::Exit::JournalFailed(error) => {
+            tracing::error!("the journal failed and nothing more can be promised: {error}");
+            Exit::Journal
+        }
+        server::Exit::Fault(what) => {
+            tracing::error!("a fault of the broker itself: {what}");
+            Exit::Internal
+        }
+    }
+}
+
+/// What a signal calls.
+type Stop = Box<dyn Fn() + Send + Sync>;
+
+/// Turns SIGTERM and SIGINT into an orderly stop.
+struct Stopper(Arc<OnceLock<Stop>>);
+
+impl Stopper {
+    /// Blocks the signals for this thread and those it will start, and waits for them on a thread of its own.
+    fn catch_signals() -> std::io::Result<Stopper> {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGTERM);
+        signals.add(Signal::SIGINT);
+        signals.thread_block()?;
+        let stop: Arc<OnceLock<Stop>> = Arc::default();
+        let known = stop.clone();
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            let mut stopping = false;
+            while let Ok(signal) = signals.wait() {
+                match known.get() {
+                    Some(stop) if !stopping => {
+                        tracing::info!("stopping in order because of {signal}; a second one stops at once");
+                        stop();
+                        stopping = true;
+                    }
+                    // Nothing is promised that is not in the journal, so this loses nothing either.
+                    _ => std::process::exit(Exit::Failed as i32),
+                }
+            }
+        })?;
+        Ok(Stopper(stop))
+    }
+
+    /// From now on signals stop this server; before, they ended the program at once.
+    fn stops(&self, server: &Server) {
+        let _ = self.0.set(Box::new(server.stopper()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_addresses_need_no_warning() {
+        for (host, expected) in
+            [("127.0.0.1", true), ("::1", true), ("localhost", true), ("0.0.0.0", false), ("::", false), ("b1", false)]
+        {
+            assert_eq!(is_local(host), expected, "{host}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! From the values of the configuration to what each room is told.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use message::Text;
+use session::{Authenticator, BrokerInfo};
+
+use crate::config::{Config, Connector, protocol_name};
+use crate::security::Users;
+
+/// Frames taken from one connection before the broker machine gets them.
+const COMMANDS_PER_READ_MAX: usize = 1024;
+/// Bytes accepted before login.
+const LOGIN_BYTES_MAX: usize = 64 * 1024;
+/// Shortest heart-beat that STOMP sessions agree to, ms.
+const HEART_BEAT_MS_MIN: i64 = 10_000;
+
+/// What the server is told.
+pub(crate) fn server(config: &Config, broker_id: &Text) -> server::Config {
+    let authenticator: Arc<dyn Authenticator> = Arc::new(Users::new(config.users.clone()));
+    let connectors = config.connectors.iter().map(|connector| server::Connector {
+        name: connector.name.clone(),
+        address: address(connector),
+        protocol: connector.protocol,
+        connections_max: connector.connections_max,
+        backlog: connector.backlog,
+        session: session(config, connector, broker_id, authenticator.clone()),
+    });
+    server::Config {
+        threads: config.server.threads,
+        journal_backlog_bytes_max: config.server.journal_backlog_bytes_max,
+        drain_ms_max: config.server.drain_ms_max,
+        ..server::Config::new(connectors.collect())
+    }
+}
+
+/// What the journal is told: it lies in a directory of its own within the data directory.
+pub(crate) fn journal(config: &Config) -> journal_rocksdb::Config {
+    journal_rocksdb::Config {
+        store_limit_bytes: config.store.bytes_limit,
+        ..journal_rocksdb::Config::new(config.data_directory.join("journal"))
+    }
+}
+
+/// An id that no other run of any broker has (row W15).
+pub(crate) fn broker_id() -> Text {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("ID:{}-{}-{}-0:1", host_name(), std::process::id(), since_1970.as_millis()).into()
+}
+
+fn session(
+    config: &Config,
+    connector: &Connector,
+    broker_id: &Text,
+    authenticator: Arc<dyn Authenticator>,
+) -> session::Config {
+    let limits = &config.connection;
+    session::Config {
+        broker: BrokerInfo { id: broker_id.clone(), name: config.broker.broker_name.clone(), url: url(connector) },
+        remote: Text::new(),
+        frame_bytes_max: connector.frame_bytes_max,
+        inactivity_ms: connector.inactivity_ms,
+        inactivity_initial_delay_ms: connector.inactivity_initial_delay_ms,
+        login_ms_max: connector.login_ms_max,
+        commands_per_read_max: COMMANDS_PER_READ_MAX,
+        login_bytes_max: LOGIN_BYTES_MAX,
+        consumers_max: connector.consumers_max,
+        producers_max: connector.producers_max,
+        sessions_max: limits.sessions_max,
+        transactions_max: limits.transactions_max,
+        heart_beat_grace: connector.heart_beat_grace,
+        heart_beat_ms_min: HEART_BEAT_MS_MIN,
+        selector: limits.selector,
+        properties: limits.properties,
+        authenticator,
+    }
+}
+
+/// `host:port` with IPv6 in brackets, as addresses are resolved.
+fn address(connector: &Connector) -> String {
+    if connector.host.contains(':') {
+        format!("[{}]:{}", connector.host, connector.port)
+    } else {
+        format!("{}:{}", connector.host, connector.port)
+    }
+}
+
+/// Where clients reach the connector: all addresses of a machine are reached by its name.
+fn url(connector: &Connector) -> Text {
+    let scheme = if protocol_name(connector.protocol) == "stomp" { "stomp" } else { "tcp" };
+    if matches!(connector.host.as_str(), "0.0.0.0" | "::") {
+        return format!("{scheme}://{}:{}", host_name(), connector.port).into();
+    }
+    format!("{scheme}://{}", address(connector)).into()
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policies;
+
+    /// What stands in the file reaches the room that it is meant for.
+    #[test]
+    fn connectors_reach_the_server_with_their_limits() {
+        let source = "\
+[broker]
+name = \"north\"
+[server]
+threads = 3
+[limits]
+sessions_per_connection = 4
+[[connector]]
+uri = \"tcp://[::1]:61616?maximumConnections=5&backlog=6&wireFormat.maxFrameSize=4096\"
+maximum_consumers_per_connection = 7
+[[connector]]
+uri = \"stomp://0.0.0.0:61613?transport.hbGracePeriodMultiplier=2.5\"
+";
+        let config = crate::config::read(source, &policies::names()).expect("a correct file");
+        let server = server(&config, &"ID:x".into());
+        assert_eq!(server.threads, 3);
+        let [openwire, stomp] = &server.connectors[..] else { panic!("two connectors") };
+        assert_eq!((openwire.name.as_str(), openwire.address.as_str()), ("openwire", "[::1]:61616"));
+        assert_eq!((openwire.connections_max, openwire.backlog), (5, 6));
+        let session = &openwire.session;
+        assert_eq!((session.frame_bytes_max, session.consumers_max, session.sessions_max), (4096, 7, 4));
+        assert_eq!((&*session.broker.name, &*session.broker.url), ("north", "tcp://[::1]:61616"));
+        assert_eq!((stomp.address.as_str(), stomp.session.heart_beat_grace), ("0.0.0.0:61613", 2.5));
+        assert_eq!(&*stomp.session.broker.url, format!("stomp://{}:61613", host_name()));
+    }
+
+    #[test]
+    fn the_journal_has_a_directory_of_its_own() {
+        let mut config = Config { data_directory: "/somewhere".into(), ..Config::default() };
+        config.store.bytes_limit = 1 << 30;
+        let journal = journal(&config);
+        assert_eq!(journal.place, std::path::Path::new("/somewhere/journal"));
+        assert_eq!(journal.store_limit_bytes, 1 << 30);
+    }
+}

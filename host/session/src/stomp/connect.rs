@@ -1,0 +1,131 @@
+//! From the first byte to CONNECTED.
+
+use message::{Command, Connect, RefusalKind, Text};
+use wire::stomp::{self, Frame, Version};
+
+use super::{Failure, Pending, State, StompSession, own, push};
+use crate::{Credentials, Output};
+
+/// What CONNECTED says we are.
+const SERVER: &str = concat!("Jackfield/", env!("CARGO_PKG_VERSION"));
+/// The list that goes with a refused `accept-version`.
+const VERSIONS: &str = "1.0,1.1,1.2";
+
+impl StompSession {
+    /// Looks at the command line of the first frame while it arrives, so that whoever speaks another protocol hears so
+    /// at once and not when a NUL ends what was no frame.
+    pub(super) fn look_at_stranger(&mut self, buffer: &[u8]) -> Result<(), Failure> {
+        let start = buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n' | 0)).count();
+        let line = &buffer[start..];
+        let (line, whole) = match line.iter().position(|b| *b == b'\n') {
+            Some(end) => (&line[..end], true),
+            None => (line, false),
+        };
+        let known = ["CONNECT", "STOMP"].iter().any(|known| match whole {
+            true => line.trim_ascii() == known.as_bytes(),
+            false => known.as_bytes().starts_with(line.trim_ascii()) && line.len() <= known.len() + 64,
+        });
+        if !known {
+            return Err(Failure::Fatal(
+                RefusalKind::IllegalState,
+                "not a STOMP login: the first frame must be CONNECT or STOMP".into(),
+            ));
+        }
+        if whole && let State::Login { greeted, .. } = &mut self.state {
+            *greeted = true;
+        }
+        Ok(())
+    }
+
+    /// Refuses a stranger who talks without end; `waiting` bytes are in the buffer.
+    pub(super) fn check_login_bytes(&mut self, waiting: usize) -> Result<(), Failure> {
+        let limit = self.config.login_bytes_max;
+        match self.state {
+            State::Login { bytes, .. } if bytes + waiting > limit => {
+                self.stats.limit_hit = Some("login_bytes_max");
+                let message = format!("{} bytes came before the login, at most {limit} may", bytes + waiting);
+                Err(Failure::Fatal(RefusalKind::ResourceAllocation, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// CONNECT or STOMP. The answer waits for the broker machine, which may find the client id taken.
+    pub(super) fn connect(&mut self, frame: &Frame, until_ms: i64, out: &mut Output) -> Result<(), Failure> {
+        let illegal = |message: String| Failure::Fatal(RefusalKind::IllegalState, message);
+        if !matches!(frame.command, stomp::Command::Connect | stomp::Command::Stomp) {
+            let name = frame.command.as_str();
+            return Err(illegal(format!("{name} came before CONNECT or STOMP")));
+        }
+        self.check_login_bytes(0)?;
+        let text = |name| frame.get(name).map(|value| &**value);
+        let accepts = text("accept-version").unwrap_or(Version::V1_0.as_str());
+        let Some(version) = Version::newest_in(accepts) else {
+            let message = format!("no common protocol version in [{accepts}]; supported are {VERSIONS}");
+            self.write(&stomp::Command::Error, out, |writer| {
+                writer.header("message", &message);
+                writer.header("version", VERSIONS);
+                writer.header("content-type", "text/plain");
+                &message
+            });
+            self.stats.frames_refused += 1;
+            self.close(message::Refusal::new(RefusalKind::IllegalState, message), out);
+            return Ok(());
+        };
+        let wish = text("heart-beat").unwrap_or("0,0");
+        let least_ms = self.config.heart_beat_ms_min;
+        let (can, want) = self
+            .heart_beat
+            .agree(wish, least_ms, self.config.heart_beat_grace)
+            .ok_or_else(|| illegal(format!("invalid heart-beat header: {wish}")))?;
+
+        let client_id = text("client-id").filter(|id| !id.is_empty());
+        let credentials = Credentials {
+            user: text("login"),
+            password: text("passcode"),
+            client_id,
+            remote: &self.config.remote,
+        };
+        let user = self.config.authenticator.authenticate(&credentials).map_err(|_| {
+            let user = text("login").unwrap_or_default();
+            Failure::Fatal(RefusalKind::Security, format!("User name [{user}] or password is invalid."))
+        })?;
+
+        self.version = version;
+        self.decoder.set_version(version);
+        self.client_id = client_id.map(own);
+        self.state = State::Connecting { until_ms };
+        // Older clients of ActiveMQ ask with a receipt.
+        let request_id = text("request-id").or(text("receipt")).map(own);
+        let receipt = self.expect(Pending::Connect { request_id, heart_beat: format!("{can},{want}") });
+        let connect = Connect {
+            client_id: self.client_id.clone(),
+            connection: self.producer.connection.clone(),
+            user,
+            remote: self.config.remote.clone(),
+            failover_reconnect: false,
+            link_stealing: false,
+            receipt: Some(receipt),
+        };
+        push(out, Command::Connect(Box::new(connect)));
+        Ok(())
+    }
+
+    /// The broker machine took the login.
+    pub(super) fn connected(&mut self, request_id: Option<&str>, heart_beat: &str, out: &mut Output) {
+        self.state = State::Connected;
+        let session: Text = self.client_id.clone().unwrap_or_else(|| self.producer.connection.clone());
+        let version = self.version.as_str();
+        self.write(&stomp::Command::Connected, out, |writer| {
+            writer.header("version", version);
+            writer.header("heart-beat", heart_beat);
+            writer.header("session", &session);
+            writer.header("server", SERVER);
+            if let Some(id) = request_id {
+                writer.header("response-id", id);
+                writer.header("receipt-id", id);
+            }
+            ""
+        });
+    }
+}

@@ -1,0 +1,62 @@
+#!/bin/sh
+# Sees to it that what building (and, with "test", testing) needs is there: installs it on Debian and Ubuntu where it may,
+# and says plainly what is missing where it may not.
+#
+#   ./setup.sh          for `make run`
+#   ./setup.sh test     for `make test`
+set -eu
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+packages=
+want() { # want COMMAND PACKAGE
+    have "$1" || packages="$packages $2"
+}
+
+want c++ g++
+want make make
+want pkg-config pkg-config
+find /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib64 -name 'libclang*.so*' 2>/dev/null | grep -q . ||
+    packages="$packages libclang-dev"
+if [ "${1:-}" = test ]; then
+    want java default-jdk-headless
+    want javac default-jdk-headless
+    want mvn maven
+    want python3 python3
+    python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3-venv"
+    want go golang-go
+    want fusermount3 fuse3
+fi
+have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || packages="$packages rustup curl"
+
+if [ -n "$packages" ]; then
+    run=
+    if [ "$(id -u)" != 0 ]; then
+        run="sudo -n"
+        have sudo && sudo -n true 2>/dev/null || run=none
+    fi
+    if ! have apt-get || [ "$run" = none ]; then
+        echo "setup: missing:$packages" >&2
+        echo "setup: these are Debian's names; install them (as root: apt-get install$packages) and try again" >&2
+        exit 1
+    fi
+    echo "setup: installing$packages"
+    export DEBIAN_FRONTEND=noninteractive
+    $run apt-get update -qq
+    for package in $packages; do
+        if ! $run apt-get install -y -qq --no-install-recommends "$package" >/dev/null; then
+            case $package in
+            rustup) echo "setup: this release has no rustup package; get it from https://rustup.rs and try again" >&2 ;;
+            *) echo "setup: $package could not be installed" >&2 ;;
+            esac
+            exit 1
+        fi
+    done
+fi
+
+PATH=$HOME/.cargo/bin:$PATH
+# rust-toolchain.toml names the version; this fetches it if it is not there.
+if ! cargo --version >/dev/null 2>&1; then
+    echo "setup: the Rust toolchain of rust-toolchain.toml cannot be had; run 'rustup toolchain install' to see why" >&2
+    exit 1
+fi
