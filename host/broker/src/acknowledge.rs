@@ -8,7 +8,7 @@ use message::{
     Text, Value,
 };
 
-use crate::broker::{Broker, LoadFor, Timer};
+use crate::broker::{Broker, LoadFor, Then, Timer};
 use crate::entry::{Entry, Held};
 use crate::line::{Line, LineKind};
 use crate::slots::Key;
@@ -30,11 +30,12 @@ impl Broker {
         };
         match (ack.kind, ack.transaction) {
             (AckKind::Delivered, _) => self.seen(key, ack.last),
-            (AckKind::Redelivered, _) => self.redelivered(key, ack.first, ack.last),
+            // The client delivers them again by itself and counts for itself; the broker counts when they come back.
+            (AckKind::Redelivered, _) => {}
             (AckKind::Standard | AckKind::Individual, Some(transaction)) => {
                 return self.acknowledge_in(from, transaction, key, ack.first, ack.last);
             }
-            (kind, _) => self.settle_range(key, ack.first, ack.last, kind, ack.cause),
+            (kind, _) => self.settle_range(from, key, &ack, kind),
         }
         self.mark_consumer(key);
         Ok(())
@@ -55,21 +56,13 @@ impl Broker {
         consumer.seen_up_to = consumer.seen_up_to.max(last.min(consumer.next_tag - 1));
     }
 
-    fn redelivered(&mut self, key: Key, first: u64, last: u64) {
-        let Some(consumer) = self.consumers.get_mut(key) else { return };
-        let from = consumer.held_from(first);
-        for held in consumer.held.range_mut(from..).take_while(|held| held.tag <= last) {
-            held.entry.redeliveries = held.entry.redeliveries.saturating_add(1);
-        }
-    }
-
     /// Ends the deliveries of a range, each in the way that `kind` says.
-    fn settle_range(&mut self, key: Key, first: u64, last: u64, kind: AckKind, cause: Option<Text>) {
+    fn settle_range(&mut self, by: ConnectionKey, key: Key, ack: &Ack, kind: AckKind) {
         let Some(consumer) = self.consumers.get_mut(key) else { return };
         let mut ended = std::mem::take(&mut self.scratch.ended);
-        let from = consumer.held_from(first);
+        let at = consumer.held_from(ack.first);
         let mut moved = 0;
-        for held in consumer.held.range_mut(from..).take_while(|held| held.tag <= last) {
+        for held in consumer.held.range_mut(at..).take_while(|held| held.tag <= ack.last) {
             if held.gone || held.transaction.is_some() {
                 continue;
             }
@@ -86,8 +79,8 @@ impl Broker {
         for (line, entry) in ended.drain(..) {
             match kind {
                 AckKind::Poison => {
-                    let cause = cause.clone().unwrap_or_else(|| Text::from_static("the consumer gave it up"));
-                    self.dead_letter(line, entry, cause);
+                    let cause = ack.cause.clone().unwrap_or_else(|| Text::from_static("the consumer gave it up"));
+                    self.dead_letter(line, entry, cause, Some(by));
                 }
                 AckKind::Expired => self.expire(line, entry),
                 AckKind::Released => self.give_back(line, entry, true),
@@ -99,10 +92,18 @@ impl Broker {
 
     /// The message leaves its line for good.
     pub(crate) fn done(&mut self, key: Key, entry: Entry) {
-        let Some(mut line) = self.lines.take(key) else { return };
+        let Some(mut line) = self.lines.take(key) else { return self.settle_lineless(&entry) };
         line.stats.dequeued += 1;
         self.settle(&mut line, &entry);
         self.lines.put_back(key, line);
+    }
+
+    /// The line went away while a consumer that was closed within a transaction still held the message. What the
+    /// journal had of it went with the line.
+    fn settle_lineless(&mut self, entry: &Entry) {
+        if !entry.is_stored() {
+            self.memory = self.memory.saturating_sub(u64::from(entry.size));
+        }
     }
 
     /// Takes a message off the books of its line: memory, and the journal if it is stored.
@@ -136,7 +137,7 @@ impl Broker {
 
     /// A delivered message goes back to where it stood. `failed` counts the delivery (row L13).
     pub(crate) fn give_back(&mut self, key: Key, mut entry: Entry, failed: bool) {
-        let Some(line) = self.lines.get_mut(key) else { return };
+        let Some(line) = self.lines.get_mut(key) else { return self.settle_lineless(&entry) };
         if failed {
             entry.redeliveries = entry.redeliveries.saturating_add(1);
             if let (Some(log), true) = (line.log, entry.is_stored()) {
@@ -156,7 +157,7 @@ impl Broker {
 
     /// The message's time is up (row R08).
     pub(crate) fn expire(&mut self, key: Key, entry: Entry) {
-        let Some(line) = self.lines.get_mut(key) else { return };
+        let Some(line) = self.lines.get_mut(key) else { return self.settle_lineless(&entry) };
         line.stats.expired += 1;
         let name = line.kind.queue().map(|queue| queue.name.clone());
         let dead = line.settings.dead_letter_expired;
@@ -166,31 +167,39 @@ impl Broker {
         }
         if dead {
             let cause = Text::from(format!("Message Expired. Expiration:{}", entry.expiration));
-            self.dead_letter(key, entry, cause);
+            self.dead_letter(key, entry, cause, None);
         } else {
             self.done(key, entry);
         }
     }
 
     /// Moves a message to its dead-letter queue, in one group with its end here (rows R02, R03, R05).
-    pub(crate) fn dead_letter(&mut self, key: Key, entry: Entry, cause: Text) {
-        let Some(line) = self.lines.get_mut(key) else { return };
+    pub(crate) fn dead_letter(&mut self, key: Key, entry: Entry, cause: Text, from: Option<ConnectionKey>) {
+        let Some(line) = self.lines.get_mut(key) else { return self.settle_lineless(&entry) };
         let Some(message) = entry.message.clone() else {
             if entry.is_stored() {
+                if let Some(connection) = from.and_then(|from| self.connections.get_mut(&from)) {
+                    connection.burying += 1;
+                }
                 let sequence = entry.sequence;
-                return self.load(vec![sequence], LoadFor::DeadLetter(key, entry, cause));
+                return self.load(vec![sequence], LoadFor::DeadLetter(key, entry, cause, from));
             }
             return self.done(key, entry);
         };
         let settings = line.settings.clone();
         let target = match (&settings.individual_dead_letter_prefix, line.kind.queue()) {
-            (Some(prefix), Some(queue)) => Text::from(format!("{prefix}Queue.{}", queue.name)),
-            (Some(prefix), None) => Text::from(format!("{prefix}Topic.{}", message.destination.name)),
+            (Some(prefix), Some(queue)) => Text::from(format!("{prefix}{}", queue.name)),
+            (Some(prefix), None) => Text::from(format!("{prefix}{}", message.destination.name)),
             (None, _) => settings.dead_letter_queue.clone(),
         };
         let target = Destination::queue(target);
         let itself = line.kind.queue() == Some(&target);
-        if itself || message.advisory.is_some() || !(message.persistent || settings.dead_letter_non_persistent) {
+        // A plain topic subscriber never had a right to the message that others did not have too.
+        if itself
+            || !line.lasts()
+            || message.advisory.is_some()
+            || !(message.persistent || settings.dead_letter_non_persistent)
+        {
             return self.done(key, entry);
         }
         line.stats.dead_lettered += 1;
@@ -243,15 +252,29 @@ impl Broker {
         match self.loading.remove(&id) {
             Some(LoadFor::Line(key, wanted)) => self.loaded_for_line(key, &wanted, bodies),
             Some(LoadFor::Browser(consumer)) => self.loaded_for_browser(consumer, bodies),
-            Some(LoadFor::DeadLetter(key, mut entry, cause)) => match bodies.into_iter().next() {
-                Some((_, Some(message))) => {
-                    entry.message = Some(message);
-                    self.enter_memory(key, &entry);
-                    self.dead_letter(key, entry, cause);
+            Some(LoadFor::DeadLetter(key, mut entry, cause, from)) => {
+                match bodies.into_iter().next() {
+                    Some((_, Some(message))) => {
+                        entry.message = Some(message);
+                        self.enter_memory(key, &entry);
+                        self.dead_letter(key, entry, cause, None);
+                    }
+                    _ => self.damaged(key, entry),
                 }
-                _ => self.damaged(key, entry),
-            },
+                self.buried(from);
+            }
             None => {}
+        }
+    }
+
+    /// A message that the connection gave up is a dead letter now; after the last one its answers go out.
+    pub(crate) fn buried(&mut self, from: Option<ConnectionKey>) {
+        let Some(connection) = from.and_then(|from| self.connections.get_mut(&from)) else { return };
+        connection.burying -= 1;
+        if let (0, Some(from)) = (connection.burying, from) {
+            for receipt in std::mem::take(&mut connection.withheld) {
+                self.later(Then::Reply(from, receipt));
+            }
         }
     }
 
@@ -325,16 +348,13 @@ impl Broker {
 /// The dead letter that a message becomes (row R05): persistent, never expiring, with what tools look for.
 fn dead_letter_of(message: &Message, target: Destination, cause: Text, redeliveries: u16) -> Message {
     let mut dead = message.clone();
-    dead.properties =
-        dead.properties.with("dlqDeliveryFailureCause", &Value::Text(std::borrow::Cow::Borrowed(&cause)));
+    dead.properties = dead.properties.with("dlqDeliveryFailureCause", &Value::Text(std::borrow::Cow::Borrowed(&cause)));
     if !dead.persistent {
         dead.properties = dead.properties.with("originalDeliveryMode", &Value::Text("NON_PERSISTENT".into()));
         dead.persistent = true;
     }
-    if dead.expiration > 0 {
-        dead.properties = dead.properties.with("originalExpiration", &Value::Long(dead.expiration));
-        dead.expiration = 0;
-    }
+    dead.properties = dead.properties.with("originalExpiration", &Value::Long(dead.expiration));
+    dead.expiration = 0;
     dead.original_destination = Some(std::mem::replace(&mut dead.destination, target));
     dead.redelivery_count = redeliveries.into();
     dead

@@ -9,16 +9,24 @@ use crate::entry::Entry;
 use crate::line::LineKind;
 use crate::slots::Key;
 
+/// Name and value of the property that says how many there are.
+type Count = Option<(&'static str, i32)>;
+
 impl Broker {
     /// Sends an advisory to those who listen on `topic`, or to one line alone. Costs next to nothing when nobody does.
     pub(crate) fn advise(&mut self, topic: &str, subject: Advisory, only: Option<Key>) {
+        self.advise_counted(topic, subject, None, only);
+    }
+
+    /// The same with how many of the kind there are now (row E01).
+    fn advise_counted(&mut self, topic: &str, subject: Advisory, count: Count, only: Option<Key>) {
         if !self.config.advisory_support {
             return;
         }
         if only.is_none() && !self.has_listener(topic) {
             return;
         }
-        let message = self.advisory_message(topic, subject);
+        let message = self.advisory_message(topic, subject, count);
         match only {
             None => self.route(Arc::new(message)),
             Some(line) => {
@@ -40,16 +48,12 @@ impl Broker {
             })
     }
 
-    fn advisory_message(&mut self, topic: &str, subject: Advisory) -> Message {
+    fn advisory_message(&mut self, topic: &str, subject: Advisory, count: Count) -> Message {
         let mut message = self.own_message(Destination::topic(topic.to_owned()));
         message.kind = Some(Text::from_static("Advisory"));
         let mut properties = message::properties::Builder::new();
         properties.push("originBrokerName", &Value::Text((&*self.config.broker_name).into()));
         properties.push("originBrokerId", &Value::Text((&*self.own_producer.connection).into()));
-        let count = match &subject {
-            Advisory::ConsumerAdded { destination, .. } => Some(("consumerCount", self.consumer_count(destination))),
-            _ => None,
-        };
         if let Some((name, count)) = count {
             properties.push(name, &Value::Int(count));
         }
@@ -58,9 +62,16 @@ impl Broker {
         message
     }
 
-    fn consumer_count(&self, destination: &Destination) -> i32 {
+    /// Consumers of a destination, as it was written by them.
+    fn consumer_count(&self, destination: &Destination) -> Count {
         let count = self.consumers.iter().filter(|(_, consumer)| consumer.destination == *destination).count();
-        i32::try_from(count).unwrap_or(i32::MAX)
+        Some(("consumerCount", i32::try_from(count).unwrap_or(i32::MAX)))
+    }
+
+    fn producer_count(&self, destination: Option<&Destination>) -> Count {
+        let all = self.connections.values().flat_map(|connection| connection.producers.values());
+        let count = all.filter(|other| other.as_ref() == destination).count();
+        Some(("producerCount", i32::try_from(count).unwrap_or(i32::MAX)))
     }
 
     fn consumer_subject(&self, key: Key) -> Option<(String, Advisory)> {
@@ -85,8 +96,11 @@ impl Broker {
     }
 
     pub(crate) fn advise_consumer(&mut self, key: Key) {
-        if let Some((topic, subject)) = self.consumer_subject(key) {
-            self.advise(&topic, subject, None);
+        if let Some((topic, subject)) = self.consumer_subject(key)
+            && self.has_listener(&topic)
+        {
+            let count = self.consumers.get(key).and_then(|consumer| self.consumer_count(&consumer.destination));
+            self.advise_counted(&topic, subject, count, None);
         }
     }
 
@@ -96,8 +110,12 @@ impl Broker {
             return;
         }
         let topic = advisory_topic("Consumer", &consumer.destination);
-        let consumer = consumer.id.clone();
-        self.advise(&topic, Advisory::ConsumerRemoved { consumer }, None);
+        if self.has_listener(&topic) {
+            // It is still among them.
+            let count = self.consumer_count(&consumer.destination).map(|(name, count)| (name, count - 1));
+            let consumer = consumer.id.clone();
+            self.advise_counted(&topic, Advisory::ConsumerRemoved { consumer }, count, None);
+        }
     }
 
     pub(crate) fn advise_producer(&mut self, producer: ProducerId, destination: Option<Destination>, removed: bool) {
@@ -105,11 +123,15 @@ impl Broker {
             Some(destination) => advisory_topic("Producer", destination),
             None => "ActiveMQ.Advisory.Producer.Anonymous".to_owned(),
         };
+        if !self.has_listener(&topic) {
+            return;
+        }
+        let count = self.producer_count(destination.as_ref());
         let subject = match removed {
             true => Advisory::ProducerRemoved { producer },
             false => Advisory::ProducerAdded { producer, destination },
         };
-        self.advise(&topic, subject, None);
+        self.advise_counted(&topic, subject, count, None);
     }
 
     /// Tells a new listener what was there before it came (rows N48, E10).
@@ -148,7 +170,12 @@ impl Broker {
         known.extend(consumers.into_iter().filter_map(|key| self.consumer_subject(key)));
         for (topic, subject) in known {
             if pattern.matches(&topic) {
-                self.advise(&topic, subject, Some(line));
+                let count = match &subject {
+                    Advisory::ConsumerAdded { destination, .. } => self.consumer_count(destination),
+                    Advisory::ProducerAdded { destination, .. } => self.producer_count(destination.as_ref()),
+                    _ => None,
+                };
+                self.advise_counted(&topic, subject, count, Some(line));
             }
         }
     }

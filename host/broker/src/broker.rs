@@ -76,6 +76,8 @@ pub struct Broker {
     pub(crate) next_load: LoadId,
     /// Connections with events to fetch.
     pub(crate) talking: Vec<ConnectionKey>,
+    /// While a commit is carried out: messages of it that the journal does not keep.
+    pub(crate) deferred: Option<Vec<(Key, Entry)>>,
     pub(crate) scratch: Scratch,
     pub(crate) check: PlanCheck,
     pub(crate) now: i64,
@@ -112,8 +114,8 @@ pub(crate) enum Then {
 pub(crate) enum LoadFor {
     /// To be dispatched: entries of this line by number and priority.
     Line(Key, Vec<(Sequence, u8)>),
-    /// To become a dead letter.
-    DeadLetter(Key, Entry, Text),
+    /// To become a dead letter; the connection that gave it up hears nothing more before that is done.
+    DeadLetter(Key, Entry, Text, Option<ConnectionKey>),
     /// To be shown to a browser.
     Browser(Key),
 }
@@ -170,6 +172,7 @@ impl Broker {
             loading: FxHashMap::default(),
             next_load: 1,
             talking: Vec::new(),
+            deferred: None,
             scratch: Scratch::default(),
             check: PlanCheck::new(),
             now: 0,
@@ -336,6 +339,12 @@ impl Broker {
                 self.stats.farewells.push((connection, events));
             }
         }
+        // Their bodies will not come any more: they are not dead letters yet.
+        for (_, purpose) in std::mem::take(&mut self.loading) {
+            if let LoadFor::DeadLetter(line, entry, ..) = purpose {
+                self.give_back(line, entry, true);
+            }
+        }
         if !self.in_doubt {
             self.records.push(Record::CleanStop);
         }
@@ -361,14 +370,12 @@ impl Broker {
     }
 
     /// Answers a command: a refusal at once, a success when the journal has all that came before.
-    pub(crate) fn answer(
-        &mut self,
-        connection: ConnectionKey,
-        receipt: Option<Receipt>,
-        outcome: Result<(), Refusal>,
-    ) {
+    pub(crate) fn answer(&mut self, connection: ConnectionKey, receipt: Option<Receipt>, outcome: Result<(), Refusal>) {
         match (receipt, outcome) {
-            (Some(receipt), Ok(())) => self.later(Then::Reply(connection, receipt)),
+            (Some(receipt), Ok(())) => match self.connections.get_mut(&connection) {
+                Some(found) if found.burying > 0 => found.withheld.push(receipt),
+                _ => self.later(Then::Reply(connection, receipt)),
+            },
             (Some(receipt), outcome) => self.say(connection, Event::Reply { receipt, outcome }),
             (None, Err(refusal)) => self.say(connection, Event::Failed(refusal)),
             (None, Ok(())) => {}

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use message::{Destination, Event, ProducerId, Publish, Refusal, SubscriptionKey, Text, TransactionKey};
+use message::{Destination, Event, ProducerId, Publish, Receipt, Refusal, SubscriptionKey, Text, TransactionKey};
 use rustc_hash::FxHashMap;
 
 use crate::slots::Key;
@@ -23,6 +23,10 @@ pub(crate) struct Connection {
     pub(crate) temporary: Vec<Destination>,
     /// Sends that wait for room, oldest first, with the time they came.
     pub(crate) parked: VecDeque<(i64, Publish)>,
+    /// Messages it gave up whose bodies are on their way from the journal to become dead letters.
+    pub(crate) burying: u32,
+    /// Answers that wait for those.
+    pub(crate) withheld: Vec<Receipt>,
     /// The session was told to stop reading.
     pub(crate) paused: bool,
     /// Bytes handed out that its socket has not taken.

@@ -7,7 +7,8 @@ use message::{
     RefusalKind,
 };
 
-use crate::broker::Broker;
+use crate::broker::{Broker, LoadFor};
+use crate::consumer::Consumer;
 use crate::line::{Line, LineKind};
 use crate::slots::Key;
 
@@ -232,7 +233,16 @@ impl Broker {
         for entry in line.pending.drain() {
             self.settle(&mut line, &entry);
         }
-        for member in std::mem::take(&mut line.members) {
+        let mut holders = std::mem::take(&mut line.members);
+        if line.log.is_some() {
+            // Those too that were closed within a transaction, and what is on its way to becoming a dead letter.
+            let holds = |consumer: &Consumer| consumer.held.iter().any(|held| held.line == key);
+            let others = self.consumers.iter().filter(|(other, c)| !holders.contains(other) && holds(c));
+            let others: Vec<_> = others.map(|(other, _)| other).collect();
+            holders.extend(others);
+            self.bury_with(key, &mut line);
+        }
+        for member in holders {
             if let Some(consumer) = self.consumers.get_mut(member) {
                 consumer.lines.retain(|other| *other != key);
                 let mut held = std::mem::take(&mut consumer.held);
@@ -265,7 +275,24 @@ impl Broker {
         }
     }
 
-    pub(crate) fn advise_destination(&mut self, destination: &Destination, owner: Option<ConnectionKey>, removed: bool) {
+    /// Messages of the line whose bodies are awaited to make dead letters of them go with it.
+    fn bury_with(&mut self, key: Key, line: &mut Line) {
+        let ours = |purpose: &LoadFor| matches!(purpose, LoadFor::DeadLetter(at, ..) if *at == key);
+        let loads: Vec<_> = self.loading.iter().filter(|(_, p)| ours(p)).map(|(id, _)| *id).collect();
+        for id in loads {
+            if let Some(LoadFor::DeadLetter(_, entry, _, from)) = self.loading.remove(&id) {
+                self.settle(line, &entry);
+                self.buried(from);
+            }
+        }
+    }
+
+    pub(crate) fn advise_destination(
+        &mut self,
+        destination: &Destination,
+        owner: Option<ConnectionKey>,
+        removed: bool,
+    ) {
         let topic = match destination.kind {
             DestinationKind::Queue => "ActiveMQ.Advisory.Queue",
             DestinationKind::Topic => "ActiveMQ.Advisory.Topic",

@@ -251,6 +251,8 @@ impl Broker {
             line.resident -= size;
             self.resident -= size;
             line.away += 1;
+            let place = line.pending.place_at(at).expect("looked at just now");
+            line.load_from = line.load_from.min(place);
         }
     }
 
@@ -293,7 +295,15 @@ impl Broker {
             line.resident -= size;
             self.resident -= size;
         }
-        consumer.held.push_back(Held { tag, line: key, entry, seen: false, transaction: None, gone: false, copy: false });
+        consumer.held.push_back(Held {
+            tag,
+            line: key,
+            entry,
+            seen: false,
+            transaction: None,
+            gone: false,
+            copy: false,
+        });
         more
     }
 

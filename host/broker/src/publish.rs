@@ -7,11 +7,11 @@ use message::{
     ConnectionKey, Destination, DestinationKind, EntryMeta, Event, Message, Publish, Record, Refusal, RefusalKind,
 };
 
+use crate::JournalRoom;
 use crate::broker::{Audited, Broker, Then, Timer};
 use crate::entry::Entry;
 use crate::line::LineKind;
 use crate::slots::Key;
-use crate::JournalRoom;
 
 /// Whether there is room for a message.
 enum Room {
@@ -157,9 +157,7 @@ impl Broker {
             }
             None => {
                 self.accept(from, message);
-                if let Some(receipt) = receipt {
-                    self.later(Then::Reply(from, receipt));
-                }
+                self.answer(from, receipt, Ok(()));
             }
         }
         if let Some((producer, bytes)) = producer {
@@ -220,8 +218,12 @@ impl Broker {
             let mut ages: Vec<_> = self.audit.values().map(|known| known.at).collect();
             ages.sort_unstable();
             let oldest = ages[ages.len() - limit];
-            let forgotten: Vec<_> =
-                self.audit.iter().filter(|(_, known)| known.at < oldest).map(|(producer, _)| producer.clone()).collect();
+            let forgotten: Vec<_> = self
+                .audit
+                .iter()
+                .filter(|(_, known)| known.at < oldest)
+                .map(|(producer, _)| producer.clone())
+                .collect();
             for producer in forgotten {
                 self.audit.remove(&producer);
                 self.records.push(Record::ProducerGone { producer });
@@ -273,8 +275,7 @@ impl Broker {
                 self.records.push(Record::Entry { log, sequence, meta });
                 self.later(Then::Join(key, entry));
             }
-            _ if awaiting => self.later(Then::Join(key, entry)),
-            _ => self.join(key, entry),
+            _ => self.join_soon(key, entry, awaiting),
         }
     }
 
@@ -308,13 +309,24 @@ impl Broker {
             let Some(line) = self.lines.get_mut(key) else { continue };
             line.stats.enqueued += 1;
             let entry = Entry::new(message.clone(), message.persistent && line.log.is_some());
-            if logs > 0 || line.awaiting > 0 {
+            if logs > 0 {
                 self.later(Then::Join(key, entry));
             } else {
-                self.join(key, entry);
+                let awaiting = line.awaiting > 0;
+                self.join_soon(key, entry, awaiting);
             }
         }
         self.scratch.lines = wanted;
+    }
+
+    /// A message that the journal does not keep: it joins at once, unless others of its line or of its transaction wait
+    /// for the journal.
+    fn join_soon(&mut self, key: Key, entry: Entry, awaiting: bool) {
+        match &mut self.deferred {
+            Some(deferred) => deferred.push((key, entry)),
+            None if awaiting => self.later(Then::Join(key, entry)),
+            None => self.join(key, entry),
+        }
     }
 
     /// Adds a message to the end of its line, or drops it if the line has gone.
@@ -337,6 +349,12 @@ impl Broker {
             self.resident -= u64::from(entry.size);
             entry.message = None;
             line.away += 1;
+        }
+        // Where priority goes first it may stand before what was looked at already.
+        let place = line.pending.place(entry.sequence, entry.priority);
+        line.unmatched = line.unmatched.min(place);
+        if entry.message.is_none() {
+            line.load_from = line.load_from.min(place);
         }
         line.pending.insert(entry);
         self.mark(key);
@@ -388,7 +406,8 @@ impl Broker {
             return Ok(());
         }
         let limit = self.config.destinations_max;
-        let text = format!("cannot make {destination}: destinations_max of {limit} is reached; raise it or remove some");
+        let text =
+            format!("cannot make {destination}: destinations_max of {limit} is reached; raise it or remove some");
         Err(Refusal::new(RefusalKind::ResourceAllocation, text))
     }
 

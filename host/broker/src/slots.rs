@@ -65,9 +65,9 @@ impl<T> Slots<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        (0..).zip(&self.slots).filter_map(|(index, slot)| {
-            slot.1.as_ref().map(|tenant| (Key { index, generation: slot.0 }, tenant))
-        })
+        (0..)
+            .zip(&self.slots)
+            .filter_map(|(index, slot)| slot.1.as_ref().map(|tenant| (Key { index, generation: slot.0 }, tenant)))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -50,6 +50,8 @@ impl Broker {
             producers: Default::default(),
             temporary: Vec::new(),
             parked: VecDeque::new(),
+            burying: 0,
+            withheld: Vec::new(),
             paused: false,
             unsent: 0,
             events: Vec::new(),
@@ -305,7 +307,8 @@ impl Broker {
             return refuse(RefusalKind::InvalidClientId, text);
         };
         if !queues.is_empty() || topics.iter().any(|topic| topic.kind.is_temporary()) {
-            let text = format!("durable subscription {name} to {}: only topics that last can have one", wish.destination);
+            let text =
+                format!("durable subscription {name} to {}: only topics that last can have one", wish.destination);
             return refuse(RefusalKind::InvalidDestination, text);
         }
         let id = (client_id.clone(), name.clone());
@@ -314,13 +317,12 @@ impl Broker {
                 return refuse(RefusalKind::IllegalState, format!("durable subscription {name} is going"));
             };
             if line.is_served() {
-                let text =
-                    format!("Durable consumer is in use for client: {client_id} and subscriptionName: {name}");
+                let text = format!("Durable consumer is in use for client: {client_id} and subscriptionName: {name}");
                 return refuse(RefusalKind::IllegalState, text);
             }
             if let LineKind::Subscription(subscription) = &mut line.kind {
-                let same_selector = subscription.selector.as_ref().map(|s| s.text())
-                    == wish.selector.as_ref().map(|s| s.text());
+                let same_selector =
+                    subscription.selector.as_ref().map(|s| s.text()) == wish.selector.as_ref().map(|s| s.text());
                 if same_selector && subscription.topics == topics && subscription.no_local.is_some() == wish.no_local {
                     subscription.consumer = Some(wish.consumer.clone());
                     if wish.no_local {
@@ -380,6 +382,7 @@ impl Broker {
         consumer.lines.push(line_key);
         line.members.push(consumer_key);
         line.unmatched = Place::FIRST;
+        line.load_from = Place::FIRST;
         if let LineKind::Queue { destination, .. } = &line.kind {
             line.selective |= consumer.selector.is_some();
             line.exclusive |= consumer.exclusive;
@@ -402,7 +405,8 @@ impl Broker {
         }
         if let Some(log) = line.log {
             let last = self.next_sequence - 1;
-            if !line.pending.is_empty() && line.dispatched < last {
+            let waits = !line.pending.is_empty() || line.awaiting > 0;
+            if waits && line.dispatched < last {
                 line.dispatched = last;
                 self.records.push(Record::Dispatched { log, up_to: last });
                 line.gate = self.appended + 1;
@@ -475,6 +479,7 @@ impl Broker {
         line.members.retain(|other| *other != key);
         line.changes.push(MemberChange::Left(key.index));
         line.unmatched = Place::FIRST;
+        line.load_from = Place::FIRST;
         let members = line.members.clone();
         let is_subscription = match &line.kind {
             LineKind::Subscription(subscription) => Some(subscription.durable.is_some()),
@@ -484,7 +489,8 @@ impl Broker {
             Some(false) => self.drop_line(line_key),
             Some(true) => self.unload(line_key),
             None => {
-                let all = |test: fn(&Consumer) -> bool| members.iter().any(|m| self.consumers.get(*m).is_some_and(test));
+                let all =
+                    |test: fn(&Consumer) -> bool| members.iter().any(|m| self.consumers.get(*m).is_some_and(test));
                 let (selective, exclusive) = (all(|c| c.selector.is_some()), all(|c| c.exclusive));
                 if let Some(line) = self.lines.get_mut(line_key) {
                     line.selective = selective;
@@ -505,7 +511,7 @@ impl Broker {
             return Err(Refusal::new(RefusalKind::InvalidDestination, text));
         };
         if self.lines.get(key).is_some_and(Line::is_served) {
-            let text = format!("durable subscription {name} of client {client_id} is in use; close its consumer first");
+            let text = format!("Durable consumer is in use: {name} of client {client_id}; close it first");
             return Err(Refusal::new(RefusalKind::IllegalState, text));
         }
         self.drop_line(key);

@@ -3,7 +3,7 @@
 use message::{ConnectionKey, Publish, Refusal, RefusalKind, TransactionKey};
 
 use crate::acknowledge::unknown_transaction;
-use crate::broker::Broker;
+use crate::broker::{Broker, Then};
 use crate::connection::Transaction;
 use crate::slots::Key;
 
@@ -112,20 +112,26 @@ impl Broker {
             return Err(unknown_transaction(key));
         };
         self.memory -= transaction.bytes;
+        self.deferred = Some(Vec::new());
         for publish in transaction.publishes {
             self.accept(from, publish.message);
         }
         for (consumer_key, tag) in transaction.acks {
             let Some(consumer) = self.consumers.get_mut(consumer_key) else { continue };
             let at = consumer.held_from(tag);
-            let Some(held) = consumer.held.get_mut(at).filter(|held| held.tag == tag && !held.gone) else { continue };
-            held.gone = true;
-            let (line, entry, copy) = (held.line, held.entry.take(), held.copy);
-            consumer.tidy();
-            if !copy {
-                self.done(line, entry);
+            if let Some(held) = consumer.held.get_mut(at).filter(|held| held.tag == tag && !held.gone) {
+                held.gone = true;
+                let (line, entry, copy) = (held.line, held.entry.take(), held.copy);
+                consumer.tidy();
+                if !copy {
+                    self.done(line, entry);
+                }
             }
             self.bury_shadow(from, consumer_key);
+        }
+        // What the journal does not keep is seen no earlier than the rest of its transaction.
+        for (line, entry) in self.deferred.take().unwrap_or_default() {
+            self.later(Then::Join(line, entry));
         }
         Ok(())
     }

@@ -469,11 +469,7 @@ fn producers_are_refused_when_told_so() {
 /// A backlog larger than the body window is kept as references and comes back in order, whole.
 #[test]
 fn a_backlog_is_references() {
-    let config = Config {
-        body_window_bytes: 20_000,
-        body_window_bytes_per_destination: 10_000,
-        ..Config::default()
-    };
+    let config = Config { body_window_bytes: 20_000, body_window_bytes_per_destination: 10_000, ..Config::default() };
     let mut house = House::with(config);
     house.connect(1);
     let texts: Vec<String> = (0..200).map(|n| n.to_string()).collect();

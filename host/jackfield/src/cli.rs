@@ -36,6 +36,7 @@ pub(crate) struct Cli {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one of them, and it lives as long as the program")]
 pub(crate) enum Command {
     /// Run the broker.
     Serve(Serve),
@@ -50,7 +51,7 @@ pub(crate) enum Command {
     Bench(bench::Args),
 }
 
-/// Run the broker until it is told to stop (SIGTERM, or Ctrl-C).
+/// Run the broker until it is told to stop (SIGTERM, or Ctrl-C). SIGUSR1 has it log how things stand.
 ///
 /// Standard output has a line for each port, such as `listening openwire 127.0.0.1:61616`, then `ready`. Everything
 /// else goes to standard error.

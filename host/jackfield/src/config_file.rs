@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::{ConfigCommand, ConfigFile};
 use crate::config::{self, Config};
 use crate::exit::Exit;
+use crate::policies::{self, Policies};
 
 /// The file that is used when none is named.
 const FILE_BY_HABIT: &str = "jackfield.toml";
@@ -29,7 +30,7 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Found, Exit> {
         eprintln!("jackfield: cannot read {}: {error}; name another file with --config", file.display());
         Exit::Config
     })?;
-    match config::read(&source, &crate::policies::names()) {
+    match config::read(&source, &policies::names()) {
         Ok(config) => Ok(Found { config, file: Some(file.to_owned()) }),
         Err(problems) => {
             for problem in &problems {
@@ -52,10 +53,18 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
     };
     match command {
         ConfigCommand::Show(_) => print!("{}", config::show(&found.config)),
-        ConfigCommand::Check(_) => match found.file {
-            Some(file) => println!("{} is correct", file.display()),
-            None => println!("there is no {FILE_BY_HABIT}; the defaults hold"),
-        },
+        ConfigCommand::Check(_) => {
+            if let Err(errors) = Policies::new(found.config.policy, &found.config.components) {
+                for error in errors {
+                    eprintln!("jackfield: {error:#}");
+                }
+                return Exit::Config;
+            }
+            match found.file {
+                Some(file) => println!("{} is correct", file.display()),
+                None => println!("there is no {FILE_BY_HABIT}; the defaults hold"),
+            }
+        }
     }
     Exit::Ok
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use plugin::native::NativeHost;
 use plugin::{PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
 use plugin_wasmtime::{Limits, WasmHost};
+
+use crate::config::Component;
 
 /// Stands in front of the name of a native policy.
 const NATIVE: &str = "native:";
@@ -23,10 +26,24 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
-    /// Compiles nothing yet.
-    pub(crate) fn new(limits: Limits) -> Result<Policies, PolicyError> {
-        Ok(Policies { components: WasmHost::new(limits)?, native: NativeHost::new() })
+    /// Looks at each of the operator's components and compiles nothing yet. All that is wrong with them comes at once.
+    pub(crate) fn new(limits: Limits, components: &[Component]) -> Result<Policies, Vec<anyhow::Error>> {
+        let mut host = WasmHost::new(limits).map_err(|error| vec![error.into()])?;
+        let mut errors = Vec::new();
+        for component in components {
+            if let Err(error) = add(&mut host, component) {
+                errors.push(error);
+            }
+        }
+        if errors.is_empty() { Ok(Policies { components: host, native: NativeHost::new() }) } else { Err(errors) }
     }
+}
+
+fn add(host: &mut WasmHost, component: &Component) -> anyhow::Result<()> {
+    let Component { name, file, settings } = component;
+    let what = || format!("policy.component {name}, file {}", file.display());
+    let bytes = std::fs::read(file).with_context(what)?;
+    host.add(name, bytes, settings).with_context(what)
 }
 
 impl PolicyHost for Policies {
@@ -54,10 +71,25 @@ impl PolicyHost for Policies {
 mod tests {
     use super::*;
 
+    /// Before a port opens, and of all components at once.
+    #[test]
+    fn components_that_cannot_be_used_are_named() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = |name: &str| home.path().join(name);
+        std::fs::write(file("text.wasm"), "no component").expect("a file");
+        let component =
+            |name: &str| Component { name: name.into(), file: file(&format!("{name}.wasm")), settings: Vec::new() };
+        let errors = Policies::new(Limits::default(), &[component("text"), component("missing")]).err();
+        let errors: Vec<String> = errors.expect("two").iter().map(|error| format!("{error:#}")).collect();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[0].contains("policy.component text, file"), "{errors:?}");
+        assert!(errors[1].contains("missing.wasm: No such file"), "{errors:?}");
+    }
+
     /// What the configuration accepts is what the broker finds.
     #[test]
     fn every_name_that_may_be_written_is_served() {
-        let policies = Policies::new(Limits::default()).expect("a host");
+        let Ok(policies) = Policies::new(Limits::default(), &[]) else { panic!("no host") };
         let mut names = names();
         for name in &names {
             assert!(policies.queue_dispatch(name, "orders").is_ok(), "{name}");

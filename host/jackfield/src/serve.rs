@@ -20,8 +20,8 @@ use crate::{log, wiring};
 pub(crate) fn serve(args: &cli::Serve) -> Exit {
     let begun = Instant::now();
     // Before any thread is there, so that all of them inherit it and signals come to one place only.
-    let stopper = match Stopper::catch_signals() {
-        Ok(stopper) => stopper,
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
         Err(error) => {
             eprintln!("jackfield: cannot catch signals: {error}");
             return Exit::Internal;
@@ -38,7 +38,7 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
     say_what_holds(&found);
     match start(&found.config) {
         Ok(server) => {
-            stopper.stops(&server);
+            signals.reach(&server);
             announce(&server, begun);
             end(server.wait())
         }
@@ -70,9 +70,11 @@ fn start(config: &Config) -> Result<Server, Exit> {
         tracing::error!("{error}");
         if matches!(error, JournalError::Locked { .. }) { Exit::Locked } else { Exit::Failed }
     })?;
-    let policies = Policies::new(config.policy).map_err(|error| {
-        tracing::error!("dispatch policies cannot be run: {error}");
-        Exit::Internal
+    let policies = Policies::new(config.policy, &config.components).map_err(|errors| {
+        for error in errors {
+            tracing::error!("dispatch policies cannot be run: {error:#}");
+        }
+        Exit::Config
     })?;
     let id = wiring::broker_id();
     let started =
@@ -150,28 +152,31 @@ fn end(exit: server::Exit) -> Exit {
     }
 }
 
-/// What a signal calls.
-type Stop = Box<dyn Fn() + Send + Sync>;
+/// What signals call, once there is a server.
+struct Hands {
+    stop: Box<dyn Fn() + Send + Sync>,
+    report: Box<dyn Fn() + Send + Sync>,
+}
 
-/// Turns SIGTERM and SIGINT into an orderly stop.
-struct Stopper(Arc<OnceLock<Stop>>);
+/// Turns SIGTERM and SIGINT into an orderly stop, SIGUSR1 into a report of how things stand.
+struct Signals(Arc<OnceLock<Hands>>);
 
-impl Stopper {
+impl Signals {
     /// Blocks the signals for this thread and those it will start, and waits for them on a thread of its own.
-    fn catch_signals() -> std::io::Result<Stopper> {
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGTERM);
-        signals.add(Signal::SIGINT);
+    fn catch() -> std::io::Result<Signals> {
+        let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1]);
         signals.thread_block()?;
-        let stop: Arc<OnceLock<Stop>> = Arc::default();
-        let known = stop.clone();
+        let hands: Arc<OnceLock<Hands>> = Arc::default();
+        let known = hands.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut stopping = false;
             while let Ok(signal) = signals.wait() {
-                match known.get() {
-                    Some(stop) if !stopping => {
+                match (signal, known.get()) {
+                    (Signal::SIGUSR1, Some(hands)) => (hands.report)(),
+                    (Signal::SIGUSR1, None) => {}
+                    (_, Some(hands)) if !stopping => {
                         tracing::info!("stopping in order because of {signal}; a second one stops at once");
-                        stop();
+                        (hands.stop)();
                         stopping = true;
                     }
                     // Nothing is promised that is not in the journal, so this loses nothing either.
@@ -179,12 +184,14 @@ impl Stopper {
                 }
             }
         })?;
-        Ok(Stopper(stop))
+        Ok(Signals(hands))
     }
 
-    /// From now on signals stop this server; before, they ended the program at once.
-    fn stops(&self, server: &Server) {
-        let _ = self.0.set(Box::new(server.stopper()));
+    /// From now on signals are for this server; before, they ended the program at once.
+    fn reach(&self, server: &Server) {
+        let hands = Hands { stop: Box::new(server.stopper()), report: Box::new(server.reporter()) };
+        // Set once, here.
+        let _ = self.0.set(hands);
     }
 }
 

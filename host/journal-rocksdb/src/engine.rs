@@ -128,9 +128,7 @@ pub(crate) fn sum(db: &DB, property: &str) -> u64 {
 
 pub(crate) fn error(attempt: &'static str, e: &rocksdb::Error) -> JournalError {
     match e.kind() {
-        ErrorKind::Corruption => {
-            JournalError::Damaged { what: "file", key: file_in(e.as_ref()), cause: e.to_string() }
-        }
+        ErrorKind::Corruption => JournalError::Damaged { what: "file", key: file_in(e.as_ref()), cause: e.to_string() },
         _ => JournalError::Engine { attempt, cause: e.to_string() },
     }
 }

@@ -7,6 +7,7 @@
 
 mod engine;
 mod keys;
+mod log_check;
 mod place;
 mod recovery;
 mod space;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use journal::{Journal, JournalError, Recovered, Room, Stats, format};
-use message::{Message, Record, Sequence};
+use message::{Loaded, Record, Sequence};
 use rocksdb::{DB, ErrorKind, FlushOptions, WriteBatch};
 
 use crate::engine::families;
@@ -109,6 +110,7 @@ impl RocksJournal {
     /// Opens the journal, or begins one in an empty directory.
     pub fn open(config: &Config) -> Result<RocksJournal, JournalError> {
         place::prepare(&config.place)?;
+        log_check::check(&config.place)?;
         let db = engine::open(config)?;
         let mut state = recovery::state(&db)?;
         let space = Space::new(config, store_bytes(&db));
@@ -116,11 +118,14 @@ impl RocksJournal {
         if state.epoch == 0 {
             state::put_number(&mut batch, &families(&db), &keys::CLEAN_STOP, 1);
         }
-        state.epoch += 1;
-        state::put_number(&mut batch, &families(&db), &keys::EPOCH, state.epoch);
-        db.write_opt(batch, &engine::synced()).map_err(|e| engine::error("store the epoch", &e))?;
+        let epoch = state.epoch + 1;
+        state::put_number(&mut batch, &families(&db), &keys::EPOCH, epoch);
         let (first_error, counters) = (OnceLock::new(), Counters::default());
-        let shared = Arc::new(Shared { db, state: Mutex::new(state), first_error, space, counters });
+        let shared = Shared { db, state: Mutex::default(), first_error, space, counters };
+        shared.write(&mut state, &batch, "store the epoch")?;
+        state.epoch = epoch;
+        *shared.lock() = state;
+        let shared = Arc::new(shared);
         let (wake, woken) = sync_channel(1);
         let for_trimmer = shared.clone();
         let trimmer = std::thread::Builder::new()
@@ -145,7 +150,7 @@ impl Journal for RocksJournal {
         self.shared.append(groups)
     }
 
-    fn load(&self, sequences: &[Sequence]) -> Result<Vec<(Sequence, Option<Arc<Message>>)>, JournalError> {
+    fn load(&self, sequences: &[Sequence]) -> Result<Loaded, JournalError> {
         self.shared.load(sequences)
     }
 
@@ -222,7 +227,8 @@ impl Shared {
         self.write(&mut state, &batch, "append")?;
         let c = &self.counters;
         let records = groups.iter().map(|group| group.len() as u64).sum();
-        let is_gone = |r: &&Record| matches!(r, Record::EntryGone { .. } | Record::BodyGone { .. } | Record::LogGone { .. });
+        let is_gone =
+            |r: &&Record| matches!(r, Record::EntryGone { .. } | Record::BodyGone { .. } | Record::LogGone { .. });
         let gone = groups.iter().flatten().filter(is_gone).count() as u64;
         for (counter, more) in [
             (&c.appends, 1),
@@ -236,7 +242,7 @@ impl Shared {
         Ok(())
     }
 
-    fn load(&self, sequences: &[Sequence]) -> Result<Vec<(Sequence, Option<Arc<Message>>)>, JournalError> {
+    fn load(&self, sequences: &[Sequence]) -> Result<Loaded, JournalError> {
         self.check()?;
         let mut sorted = sequences.to_vec();
         sorted.sort_unstable();

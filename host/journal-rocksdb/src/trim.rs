@@ -150,7 +150,12 @@ fn dead_ranges(shared: &Shared, fronts: &Fronts) -> Dead {
     let size = |family, from: &[u8], to: &[u8]| -> u64 {
         shared.db.get_approximate_sizes_cf(family, &[Range::new(from, to)]).into_iter().sum()
     };
-    let mut bytes = size(f.bodies, &keys::body(0), &keys::body(fronts.low_water));
+    let dead = size(f.bodies, &keys::body(0), &keys::body(fronts.low_water));
+    let alive = size(f.bodies, &keys::body(fronts.low_water), &keys::body(Sequence::MAX));
+    // Large bodies lie in files of their own, of which sizes by range say nothing: take the share that their keys have.
+    let large = shared.db.property_int_value_cf(f.bodies, "rocksdb.total-blob-file-size").ok().flatten().unwrap_or(0);
+    let large_dead = u128::from(large) * u128::from(dead) / u128::from(dead + alive).max(1);
+    let mut bytes = dead + large_dead as u64;
     let mut logs = Vec::new();
     let gone = fronts.logs_gone.iter().map(|log| (*log, Sequence::MAX));
     for (log, head) in fronts.heads.iter().copied().chain(gone) {

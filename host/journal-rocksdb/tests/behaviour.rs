@@ -61,8 +61,7 @@ fn a_drained_queue_gives_its_disk_back(body_bytes: usize) {
     let last = (BACKLOG_BYTES / body_bytes) as u64;
     let sequences: Vec<Sequence> = (2..=last).collect();
     for chunk in sequences.chunks((1 << 20) / body_bytes) {
-        let groups: Vec<_> =
-            chunk.iter().map(|s| vec![large_body(*s, body_bytes), Samples::entry(1, *s)]).collect();
+        let groups: Vec<_> = chunk.iter().map(|s| vec![large_body(*s, body_bytes), Samples::entry(1, *s)]).collect();
         journal.append(&groups).expect("append");
     }
     let full = directory_bytes(place.path());
@@ -78,7 +77,6 @@ fn a_drained_queue_gives_its_disk_back(body_bytes: usize) {
         journal.maintain();
         std::thread::sleep(Duration::from_millis(50));
     }
-    println!("{body_bytes}-byte bodies: {full} bytes, {} after {:?}", directory_bytes(place.path()), start.elapsed());
     drop(journal);
     let journal = RocksJournal::open(&Config::new(place.path())).expect("open again");
     assert_eq!(conformance::recover(&journal).0, [Samples::queue(1), Samples::queue(2), Samples::entry(2, 1)]);

@@ -32,7 +32,7 @@ impl Samples {
             client_id: "client".into(),
             name: format!("sub{log}").into(),
             topic: "T.>".into(),
-            selector: (log % 2 == 0).then(|| "a > 1".into()),
+            selector: log.is_multiple_of(2).then(|| "a > 1".into()),
             no_local: log.is_multiple_of(3),
         };
         Record::Log { log, definition }
@@ -162,8 +162,7 @@ fn what_is_gone_stays_gone(bed: &mut dyn Bed) {
     let mut journal = Some(journal);
     for _ in 0..3 {
         let open = journal.take().unwrap_or_else(|| bed.open());
-        let expected: Vec<_> =
-            [Samples::queue(1)].into_iter().chain((11..=20).map(|s| Samples::entry(1, s))).collect();
+        let expected: Vec<_> = [Samples::queue(1)].into_iter().chain((11..=20).map(|s| Samples::entry(1, s))).collect();
         assert_eq!(recover(&*open).0, expected);
         assert_eq!(open.load(&sequences), Ok(bodies.clone()));
         assert_eq!(open.load(&[1, 10]), Ok(vec![(1, None), (10, None)]));

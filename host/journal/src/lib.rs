@@ -10,9 +10,7 @@ pub mod conformance;
 pub mod format;
 mod memory;
 
-use std::sync::Arc;
-
-use message::{LogId, Message, Record, Sequence};
+use message::{Loaded, LogId, Record, Sequence};
 
 pub use memory::{Fault, MemJournal};
 
@@ -39,7 +37,7 @@ pub trait Journal: Send + Sync {
     /// Reads bodies, one answer for each sequence asked for, in the same order. `None` stands for a body that is not
     /// there, or that is damaged: the latter is counted in [`Stats::damaged`] and logged with its sequence. Never a wrong
     /// body.
-    fn load(&self, sequences: &[Sequence]) -> Result<Vec<(Sequence, Option<Arc<Message>>)>, JournalError>;
+    fn load(&self, sequences: &[Sequence]) -> Result<Loaded, JournalError>;
 
     /// Whether there is space for more. Cheap: asks the file system at most every 100 ms.
     fn room(&self) -> Room;

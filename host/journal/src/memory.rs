@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use message::{EntryMeta, LogDefinition, LogId, Message, ProducerId, Record, Sequence};
+use message::{EntryMeta, Loaded, LogDefinition, LogId, Message, ProducerId, Record, Sequence};
 
 use crate::{Journal, JournalError, Recovered, Room, Stats};
 
@@ -154,7 +154,7 @@ impl Journal for MemJournal {
         self.sync()
     }
 
-    fn load(&self, sequences: &[Sequence]) -> Result<Vec<(Sequence, Option<Arc<Message>>)>, JournalError> {
+    fn load(&self, sequences: &[Sequence]) -> Result<Loaded, JournalError> {
         let mut inner = self.lock();
         inner.check()?;
         let found: Vec<_> = sequences.iter().map(|s| (*s, inner.durable.bodies.get(s).cloned())).collect();

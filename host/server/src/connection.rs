@@ -35,8 +35,12 @@ pub(crate) struct Connection {
     encoded: u64,
     /// Deliveries taken by the socket, not yet told to the core.
     written: u64,
-    /// A login left, so the core must hear of the end.
+    /// The core wants nothing more from this client for now.
     paused: bool,
+    /// The session was last told that its peer is read.
+    reads: bool,
+    /// A batch left that may have been as large as a batch can be.
+    full_batch: bool,
 }
 
 /// Tells the core of the end, however the task ends.
@@ -64,20 +68,26 @@ impl Connection {
             encoded: 0,
             written: 0,
             paused: false,
+            reads: true,
+            full_batch: false,
         }
     }
 
     /// Serves the connection to its end. Returns why it ended, for the log.
-    pub(crate) async fn run(mut self, mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin) -> String {
+    pub(crate) async fn run(
+        mut self,
+        mut reader: impl AsyncRead + Unpin,
+        mut writer: impl AsyncWrite + Unpin,
+    ) -> String {
         self.inbox.push(Input::Opened(self.key, self.outbox.clone()));
         let _farewell = Farewell(self.key, self.inbox.clone());
         self.session.open(now_ms(), &mut self.out);
-        let mut more = false;
         loop {
+            // What came earlier may be taken now: a login was answered, or a batch was handed over.
             self.take_events();
-            if more && self.out.commands.is_empty() && self.out.close.is_none() {
+            self.tell_reading();
+            if self.out.commands.is_empty() && self.out.close.is_none() && self.session.has_more() {
                 self.session.receive(&mut self.buffer, now_ms(), &mut self.out);
-                more = self.session.has_more();
             }
             self.note_encoded();
             self.hand_over_if_possible();
@@ -85,7 +95,15 @@ impl Connection {
                 let _ = timeout(FAREWELL, self.finish(&mut writer)).await;
                 return why.message.to_string();
             }
-            let may_read = self.out.commands.is_empty() && !more && !self.paused && !self.is_crowded();
+            let handed_over = self.out.commands.is_empty();
+            if handed_over && self.events.len() > 0 && !self.is_crowded() {
+                continue;
+            }
+            if handed_over && std::mem::take(&mut self.full_batch) && self.session.has_more() {
+                continue;
+            }
+            let full = self.buffer.len() >= self.session.buffer_bytes_max();
+            let may_read = handed_over && self.reads && !full && !self.session.has_more();
             if may_read && self.buffer.capacity() - self.buffer.len() < 4096 {
                 let room = self.read_buffer_bytes.max(self.buffer.len()).min(self.session.buffer_bytes_max());
                 self.buffer.reserve(room);
@@ -93,27 +111,25 @@ impl Connection {
             let due = self.session.timeout_ms().map_or(Duration::from_secs(60), |due| {
                 Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0))
             });
-            if self.events.len() > 0 && !self.is_crowded() || more && self.out.commands.is_empty() {
-                continue;
-            }
             tokio::select! {
                 biased;
-                wrote = writer.write_buf(&mut self.out.bytes), if !self.out.bytes.is_empty() => match wrote {
-                    Ok(0) => return "the peer closed the connection".to_owned(),
-                    Ok(_) => self.note_written(),
-                    Err(error) => return format!("writing failed: {error}"),
-                },
-                permit = self.permits.clone().acquire_owned(), if !self.out.commands.is_empty() => match permit {
+                // Commands leave before the bytes that were encoded with them: a client that reads the answer to its
+                // goodbye must find its place free.
+                permit = self.permits.clone().acquire_owned(), if !handed_over => match permit {
                     Ok(permit) => self.hand_over(permit),
                     Err(_) => return "the broker stopped".to_owned(),
                 },
-                () = self.outbox.ready(), if self.events.len() == 0 => {}
+                wrote = writer.write_buf(&mut self.out.bytes), if handed_over && !self.out.bytes.is_empty() => {
+                    match wrote {
+                        Ok(0) => return "the peer closed the connection".to_owned(),
+                        Ok(_) => self.note_written(),
+                        Err(error) => return format!("writing failed: {error}"),
+                    }
+                }
+                () = self.outbox.ready(), if !self.is_crowded() => {}
                 read = reader.read_buf(&mut self.buffer), if may_read => match read {
                     Ok(0) => return "the peer closed the connection".to_owned(),
-                    Ok(_) => {
-                        self.session.receive(&mut self.buffer, now_ms(), &mut self.out);
-                        more = self.session.has_more();
-                    }
+                    Ok(_) => self.session.receive(&mut self.buffer, now_ms(), &mut self.out),
                     Err(error) => return format!("reading failed: {error}"),
                 },
                 () = sleep_until(Instant::now() + due) => self.session.tick(now_ms(), &mut self.out),
@@ -125,27 +141,32 @@ impl Connection {
         }
     }
 
+    /// Tells the session when nothing is read from its peer, whose silence means nothing then.
+    fn tell_reading(&mut self) {
+        let reads = !self.paused && !self.is_crowded();
+        if reads != self.reads {
+            self.reads = reads;
+            let event = if reads { Event::Resume } else { Event::Pause };
+            self.session.handle(event, now_ms(), &mut self.out);
+        }
+    }
+
     fn is_crowded(&self) -> bool {
         self.out.bytes.len() >= self.write_buffer_bytes_max
     }
 
-    /// Encodes events until the write buffer is full; the rest waits.
+    /// Encodes events until there are none or the write buffer is full; the rest waits.
     fn take_events(&mut self) {
         let now = now_ms();
-        loop {
+        while !self.is_crowded() {
             if self.events.len() == 0 {
                 self.events = self.outbox.take().into_iter();
             }
-            while !self.is_crowded() {
-                match self.events.next() {
-                    Some(Event::Pause) => self.paused = true,
-                    Some(Event::Resume) => self.paused = false,
-                    Some(event) => self.session.handle(event, now, &mut self.out),
-                    None => return,
-                }
-            }
-            if self.events.len() > 0 {
-                return;
+            match self.events.next() {
+                Some(Event::Pause) => self.paused = true,
+                Some(Event::Resume) => self.paused = false,
+                Some(event) => self.session.handle(event, now, &mut self.out),
+                None => return,
             }
         }
     }
@@ -183,6 +204,7 @@ impl Connection {
             self.out.commands.push(Command::Written { bytes: std::mem::take(&mut self.written) });
         }
         let commands = std::mem::take(&mut self.out.commands);
+        self.full_batch = true;
         self.inbox.push_batch(Batch { connection: self.key, commands, _permit: permit });
     }
 

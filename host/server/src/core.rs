@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use crate::inbox::{Batch, Inbox, Input};
 use crate::outbox::Outbox;
+use crate::report;
 use crate::writer::Queue;
 
 /// Longest sleep without news.
@@ -51,9 +52,8 @@ impl Core {
                     Input::Persisted(position) => self.broker.persisted(position),
                     Input::Loaded(id, bodies) => self.broker.loaded(id, bodies),
                     Input::Room(room) => self.broker.journal_room(room),
-                    Input::Stop => {
-                        stopping = true;
-                    }
+                    Input::Report => report::to_log(&self.broker),
+                    Input::Stop => stopping = true,
                 }
             }
             for batch in batches.drain(..) {
@@ -67,6 +67,7 @@ impl Core {
             self.broker.flush(now);
             self.hand_out(&outboxes);
             if stopping && self.broker.is_settled() {
+                report::to_log(&self.broker);
                 self.broker.stop(now);
                 self.broker.flush(now);
                 self.hand_out(&outboxes);

@@ -21,6 +21,8 @@ pub(crate) enum Input {
     Loaded(LoadId, Loaded),
     /// The room in the journal changed.
     Room(JournalRoom),
+    /// Tell the log how things stand.
+    Report,
     /// Stop in order.
     Stop,
 }

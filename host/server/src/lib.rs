@@ -22,6 +22,7 @@ mod core;
 mod inbox;
 mod listener;
 mod outbox;
+mod report;
 mod running;
 mod writer;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use message::Text;
-use session::openwire::OpenWireSession;
+use session::openwire::{OpenWireSession, Options};
 use session::stomp::StompSession;
 use session::{Protocol, Session};
 use tokio::net::{TcpListener, TcpStream};
@@ -109,7 +109,7 @@ fn serve(stream: TcpStream, peer: SocketAddr, connector: &Connector, shared: &Ar
     let mut config = connector.session.clone();
     config.remote = Text::from(format!("tcp://{peer}"));
     let session: Box<dyn Session> = match connector.protocol {
-        Protocol::OpenWire => Box::new(OpenWireSession::new(config)),
+        Protocol::OpenWire => Box::new(OpenWireSession::new(config, Options::default())),
         Protocol::Stomp => Box::new(StompSession::new(config)),
     };
     let span = tracing::info_span!("connection", connector = connector.name, key, %peer);

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use broker::{Broker, Recovery};
@@ -73,7 +72,7 @@ pub struct Recovered {
 
 /// What ended first.
 enum Ended {
-    Core,
+    Core { panicked: bool },
     Writer(Result<(), JournalError>),
     Loader(Result<(), JournalError>),
 }
@@ -88,7 +87,6 @@ pub struct Server {
     shared: Arc<Shared>,
     journal: Arc<dyn Journal>,
     ended: mpsc::Receiver<Ended>,
-    core: JoinHandle<()>,
 }
 
 impl Server {
@@ -100,6 +98,8 @@ impl Server {
         policies: Box<dyn PolicyHost>,
         id: Text,
     ) -> Result<Server, ServerError> {
+        let mut machine = Broker::new(broker, policies, id);
+        let recovered = recover(&mut machine, &*journal)?;
         let mut sockets = Vec::new();
         for connector in &config.connectors {
             let bound = listener::bind(connector).map_err(|cause| ServerError::Bind {
@@ -109,8 +109,6 @@ impl Server {
             })?;
             sockets.push((connector.clone(), bound));
         }
-        let mut machine = Broker::new(broker, policies, id);
-        let recovered = recover(&mut machine, &*journal)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .thread_name("connections")
@@ -119,20 +117,16 @@ impl Server {
             .map_err(ServerError::Threads)?;
         let inbox = Arc::new(Inbox::default());
         let (ended_tx, ended) = mpsc::channel();
-        let core = start_threads(machine, &config, &inbox, &journal, ended_tx)?;
+        start_threads(machine, &config, &inbox, &journal, ended_tx)?;
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared {
-            config,
-            inbox: inbox.clone(),
-            next_key: AtomicU64::new(1),
-            tasks: AtomicUsize::new(0),
-        });
+        let shared =
+            Arc::new(Shared { config, inbox: inbox.clone(), next_key: AtomicU64::new(1), tasks: AtomicUsize::new(0) });
         let mut listeners = Vec::new();
         for (connector, (socket, address)) in sockets {
             listeners.push(Listener { name: connector.name.clone(), protocol: connector.protocol, address });
             runtime.spawn(listener::listen(socket, connector, shared.clone(), stopped.clone()));
         }
-        Ok(Server { inbox, listeners, recovered, stop, runtime, shared, journal, ended, core })
+        Ok(Server { inbox, listeners, recovered, stop, runtime, shared, journal, ended })
     }
 
     /// The connectors with their real ports.
@@ -154,30 +148,38 @@ impl Server {
         }
     }
 
+    /// A hand that has the server tell the log how things stand.
+    pub fn reporter(&self) -> impl Fn() + Send + Sync + 'static {
+        let inbox = self.inbox.clone();
+        move || inbox.push(Input::Report)
+    }
+
     /// Waits for the end: told to stop, or the journal failed. After a failed journal nothing more is answered to
     /// anybody: what was not confirmed may or may not be there.
     pub fn wait(self) -> Exit {
-        let first = self.ended.recv();
-        let exit = match first {
-            Ok(Ended::Core) if self.core.join().is_err() => Exit::Fault("the core thread panicked"),
-            Ok(Ended::Core) => match self.ended.recv() {
-                Ok(Ended::Writer(Ok(())) | Ended::Loader(Ok(()))) => Exit::Stopped,
-                Ok(Ended::Writer(Err(error)) | Ended::Loader(Err(error))) => Exit::JournalFailed(error),
-                _ => Exit::Fault("a journal thread panicked"),
-            },
-            Ok(Ended::Writer(Err(error)) | Ended::Loader(Err(error))) => Exit::JournalFailed(error),
-            _ => Exit::Fault("a thread ended before its time"),
-        };
+        let mut exit = Exit::Stopped;
+        // The three threads of an orderly stop end in any order; one that fails ends the wait at once.
+        for _ in 0..3 {
+            match self.ended.recv() {
+                Ok(Ended::Core { panicked: false } | Ended::Writer(Ok(())) | Ended::Loader(Ok(()))) => {}
+                Ok(Ended::Core { panicked: true }) => {
+                    exit = Exit::Fault("the core thread panicked");
+                    break;
+                }
+                Ok(Ended::Writer(Err(error)) | Ended::Loader(Err(error))) => {
+                    exit = Exit::JournalFailed(error);
+                    break;
+                }
+                Err(_) => {
+                    exit = Exit::Fault("a journal thread panicked");
+                    break;
+                }
+            }
+        }
         if let Exit::Stopped = exit {
             let patience = Instant::now() + Duration::from_millis(self.shared.config.drain_ms_max);
             while self.shared.tasks.load(Ordering::Relaxed) > 0 && Instant::now() < patience {
                 std::thread::sleep(Duration::from_millis(5));
-            }
-            // The last groups are on their way: both journal threads end by themselves once those are durable.
-            while let Ok(ended) = self.ended.recv_timeout(Duration::from_secs(30)) {
-                if let Ended::Writer(Err(error)) | Ended::Loader(Err(error)) = ended {
-                    return Exit::JournalFailed(error);
-                }
             }
             if let Err(error) = self.journal.close() {
                 return Exit::JournalFailed(error);
@@ -199,14 +201,12 @@ fn recover(machine: &mut Broker, journal: &dyn Journal) -> Result<Recovered, Ser
     Ok(Recovered { journal: found, took: begun.elapsed() })
 }
 
-/// Sends word of a thread's end even if it panics.
-struct Word(mpsc::Sender<Ended>, Option<Ended>);
+/// Sends word of the core thread's end even if it panics.
+struct Word(mpsc::Sender<Ended>);
 
 impl Drop for Word {
     fn drop(&mut self) {
-        if let Some(ended) = self.1.take() {
-            let _ = self.0.send(ended);
-        }
+        let _ = self.0.send(Ended::Core { panicked: std::thread::panicking() });
     }
 }
 
@@ -216,7 +216,7 @@ fn start_threads(
     inbox: &Arc<Inbox>,
     journal: &Arc<dyn Journal>,
     ended: mpsc::Sender<Ended>,
-) -> Result<JoinHandle<()>, ServerError> {
+) -> Result<(), ServerError> {
     let queue = Arc::new(Queue::default());
     let (loader, requests) = mpsc::channel();
     let core = Core {
@@ -227,7 +227,7 @@ fn start_threads(
         journal_backlog_bytes_max: config.journal_backlog_bytes_max,
     };
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-        std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(ServerError::Threads)
+        std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(ServerError::Threads)
     };
     let (writer_journal, writer_inbox, tell) = (journal.clone(), inbox.clone(), ended.clone());
     spawn(
@@ -248,7 +248,7 @@ fn start_threads(
     spawn(
         "core",
         Box::new(move || {
-            let _word = Word(ended, Some(Ended::Core));
+            let _word = Word(ended);
             drop(core.run());
         }),
     )

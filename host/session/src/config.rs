@@ -54,8 +54,7 @@ pub struct Config {
     pub transactions_max: usize,
     /// STOMP: how much later than agreed a heart-beat may come (`transport.hbGracePeriodMultiplier`, default 1.0).
     pub heart_beat_grace: f64,
-    /// Most and least heart-beat the broker itself offers, ms (STOMP, default 10000 as ActiveMQ answers what the client
-    /// asks for).
+    /// STOMP: heart-beats are agreed as the client asks, as ActiveMQ does, but none shorter than this, ms (default 100).
     pub heart_beat_ms_min: i64,
     /// Length and depth limits of selectors.
     pub selector: selector::Limits,

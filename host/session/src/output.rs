@@ -31,6 +31,8 @@ pub struct Stats {
     pub messages_in: u64,
     /// Messages handed out.
     pub messages_out: u64,
+    /// Acknowledgements that named nothing the consumer holds (row L08).
+    pub acks_stale: u64,
     /// The last limit that was hit, by its configuration name; `None` while none was.
     pub limit_hit: Option<&'static str>,
 }

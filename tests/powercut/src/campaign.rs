@@ -90,7 +90,7 @@ impl Campaign {
                 let survival = [Survival::Nothing, Survival::Prefix, Survival::Pages, Survival::Everything]
                     [random.below(4) as usize];
                 // As often in the first hundred calls, where the journal opens, as late.
-                let range = 1 << (5 + random.below(8));
+                let range = 1 << (6 + random.below(8));
                 let (calls, cut_seed) = (1 + random.below(range), random.below(u64::MAX));
                 task.close = random.below(4) == 0;
                 bed.disk().cut_after(calls, survival, cut_seed);
@@ -164,15 +164,17 @@ impl Campaign {
                     return Err(format!("{context}, then {said:?}, then: {next:?}"));
                 }
             }
-            lines.push(format!("{call:?}: {runs} failures, {stopped} stopped the journal, {not_opened} of them on open"));
+            lines.push(format!(
+                "{call:?}: {runs} failures, {stopped} stopped the journal, {not_opened} of them on open"
+            ));
         }
         Ok(lines.join("\n"))
     }
 
     /// Fills the disk with and without reserves, gives space back, and looks whether all goes on.
-    pub fn full(&self) -> Result<String, String> {
+    pub fn full(&self, seeds: u64) -> Result<String, String> {
         let mut lines = Vec::new();
-        for (reserves, seed) in (0..6).flat_map(|seed| [(true, seed), (false, seed)]) {
+        for (reserves, seed) in (0..seeds).flat_map(|seed| [(true, seed), (false, seed)]) {
             let bed = Bed::new()?;
             bed.disk().capacity = (12 << 20) + seed as usize * 777_777;
             let mut task = Task {
@@ -197,6 +199,7 @@ impl Campaign {
                     return Err(format!("seed {seed}, reserves {reserves}: {wrong}"));
                 }
                 full += said.full;
+                // A start that finds no space refuses, and is tried again with more.
                 task.confirmed = said.confirmed.or(said.recovered).unwrap_or(task.confirmed);
                 if said.done {
                     break;

@@ -13,8 +13,8 @@ fn main() -> ExitCode {
         Some("writer") => return writer::main(&arguments[1..]),
         Some("cuts") => campaign().cuts(number(1, 20), number(2, 1)),
         Some("faults") => campaign().faults(number(1, 1)),
-        Some("full") => campaign().full(),
-        _ => Err("usage: powercut cuts N [SEED] | faults [STRIDE] | full".into()),
+        Some("full") => campaign().full(number(1, 3)),
+        _ => Err("usage: powercut cuts N [SEED] | faults [STRIDE] | full [SEEDS]".into()),
     };
     campaign::report(outcome)
 }

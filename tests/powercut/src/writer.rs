@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use journal::conformance::{Driver, Random, Samples, recover};
-use journal::{Journal, JournalError, MemJournal, Room};
+use journal::{Journal, JournalError, MemJournal};
 use journal_rocksdb::{Config, RocksJournal};
 use message::Record;
 
@@ -25,7 +25,9 @@ pub const NOT_OPENED: u8 = 4;
 /// The producer whose last message is the number of the last group.
 const GROUP_COUNTER: i64 = 1000;
 /// How long an append is tried again on a full disk.
-const FULL_WAIT_MAX: Duration = Duration::from_secs(30);
+const FULL_WAIT_MAX: Duration = Duration::from_secs(60);
+/// What space there is may go to the engine's own merges first.
+const FULL_SAY_AGAIN: Duration = Duration::from_secs(3);
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -103,9 +105,13 @@ pub fn main(arguments: &[String]) -> ExitCode {
             say(&format!("R {}", writer.groups));
             writer.run(&task, &journal);
         }
-        Err(wrong) => {
+        Err(Finding::Wrong(wrong)) => {
             say(&format!("W {wrong}"));
             return ExitCode::from(WRONG);
+        }
+        Err(Finding::Failed(error)) => {
+            say(&format!("E {error}"));
+            return ExitCode::from(NOT_OPENED);
         }
     }
     if task.close {
@@ -116,6 +122,23 @@ pub fn main(arguments: &[String]) -> ExitCode {
     }
     // No destructor runs: the next process finds what a kill leaves.
     std::process::abort()
+}
+
+/// Why there is nothing to go on with.
+enum Finding {
+    /// It is not what must be there.
+    Wrong(String),
+    /// It could not be read, as when the power goes meanwhile.
+    Failed(JournalError),
+}
+
+impl From<JournalError> for Finding {
+    fn from(error: JournalError) -> Finding {
+        match error {
+            JournalError::Damaged { .. } | JournalError::Newer { .. } => Finding::Wrong(error.to_string()),
+            other => Finding::Failed(other),
+        }
+    }
 }
 
 /// Makes the groups of a seed again and again; `groups` is how many were made.
@@ -153,13 +176,13 @@ impl Writer {
 
 fn append_or_wait(journal: &RocksJournal, groups: &[Vec<Record>], last: u64) -> Result<(), JournalError> {
     let start = Instant::now();
-    let mut said = false;
+    let mut said: Option<Instant> = None;
     loop {
         match journal.append(groups) {
             Err(JournalError::Full { .. }) if start.elapsed() < FULL_WAIT_MAX => {
-                if !said {
-                    say(&format!("F {} {:?}", last - groups.len() as u64, journal.room() == Room::Full));
-                    said = true;
+                if said.is_none_or(|at| at.elapsed() > FULL_SAY_AGAIN) {
+                    say(&format!("F {}", last - groups.len() as u64));
+                    said = Some(Instant::now());
                 }
                 journal.maintain();
                 std::thread::sleep(Duration::from_millis(20));
@@ -170,9 +193,9 @@ fn append_or_wait(journal: &RocksJournal, groups: &[Vec<Record>], last: u64) -> 
 }
 
 /// Compares the journal with its twin after as many groups as the journal says it holds.
-fn check(task: &Task, journal: &RocksJournal) -> Result<Writer, String> {
+fn check(task: &Task, journal: &RocksJournal) -> Result<Writer, Finding> {
     let mut records = Vec::new();
-    let found = journal.recover(&mut |record| records.push(record)).map_err(|e| e.to_string())?;
+    let found = journal.recover(&mut |record| records.push(record))?;
     let counter = Samples::producer_id(GROUP_COUNTER);
     let groups = records.iter().find_map(|record| match record {
         Record::Producer { producer, sequence, .. } if *producer == counter => Some(*sequence as u64),
@@ -180,28 +203,28 @@ fn check(task: &Task, journal: &RocksJournal) -> Result<Writer, String> {
     });
     let groups = groups.unwrap_or(0);
     if groups < task.confirmed {
-        return Err(format!("{groups} groups found, {} were confirmed", task.confirmed));
+        return Err(Finding::Wrong(format!("{groups} groups found, {} were confirmed", task.confirmed)));
     }
     let mut writer = Writer { driver: Driver::new(task.seed, task.body_bytes_max), groups: 0 };
     let twin = MemJournal::new();
     for _ in 0..groups {
-        twin.append(&[writer.next()]).map_err(|e| e.to_string())?;
+        twin.append(&[writer.next()])?;
     }
     let (expected, wanted) = recover(&twin);
     if records != expected {
         let at = records.iter().zip(&expected).position(|(a, b)| a != b).unwrap_or(records.len().min(expected.len()));
         let (a, b) = (records.get(at), expected.get(at));
-        return Err(format!("after {groups} groups record {at} is {a:?}, expected {b:?}"));
+        return Err(Finding::Wrong(format!("after {groups} groups record {at} is {a:?}, expected {b:?}")));
     }
     if found.next_sequence < wanted.next_sequence || found.clean_stop != wanted.clean_stop {
-        return Err(format!("{found:?}, expected {wanted:?}"));
+        return Err(Finding::Wrong(format!("{found:?}, expected {wanted:?}")));
     }
     let sequences: Vec<_> = (1..=writer.driver.sequence()).collect();
     for chunk in sequences.chunks(256) {
-        let (bodies, wanted) = (journal.load(chunk).map_err(|e| e.to_string())?, twin.load(chunk));
-        let wanted = wanted.map_err(|e| e.to_string())?;
+        let (bodies, wanted) = (journal.load(chunk)?, twin.load(chunk));
+        let wanted = wanted?;
         if let Some(((sequence, _), _)) = bodies.iter().zip(&wanted).find(|(a, b)| a != b) {
-            return Err(format!("after {groups} groups body {sequence} is another one"));
+            return Err(Finding::Wrong(format!("after {groups} groups body {sequence} is another one")));
         }
     }
     Ok(writer)

@@ -462,13 +462,7 @@ fn timestamp_ms() -> i64 {
 /// How long a consumer waits before it acknowledges a part of a batch.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
-fn consume(
-    index: u32,
-    plan: &Plan,
-    settings: &Settings,
-    shared: &Shared,
-    ready: &AtomicU64,
-) -> Result<Seen, Failure> {
+fn consume(index: u32, plan: &Plan, settings: &Settings, shared: &Shared, ready: &AtomicU64) -> Result<Seen, Failure> {
     let mut client = Client::connect(&settings.login)?;
     let selector = plan.selectors.then(|| format!("share = {index}"));
     let (confirm, _) = client.subscribe(&Subscription {

@@ -19,7 +19,7 @@ use std::{io::Write, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 
-pub use self::options::Args;
+pub(crate) use self::options::Args;
 use self::{
     client::Destination,
     flow::Settings,
@@ -30,7 +30,7 @@ use self::{
 };
 
 /// Runs what the arguments name. The exit code is 1 when a judge found a broken promise or a run lost messages.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Some(options::Command::Judge(judge)) => judge::run(&args.load, &judge),
         Some(options::Command::Kill(kill)) => judge::kill::run(&args.load, &kill),
@@ -98,9 +98,7 @@ fn one(scenario: &Scenario, load: &Load, run: u32, progress: &mut Progress) -> a
     match scenario.kind {
         Kind::Flow => flow::run(&plan, &settings, progress),
         Kind::Backlog(count) => backlog::run(load.count.unwrap_or(count), &plan, &settings, progress),
-        Kind::Idle(count) => {
-            resting::connections(load.count.map_or(count, |count| count as u32), &settings, progress)
-        }
+        Kind::Idle(count) => resting::connections(load.count.map_or(count, |count| count as u32), &settings, progress),
         Kind::Queues(count) => {
             let count = load.count.map_or(count, |count| count as u32);
             resting::queues(count, plan.body_bytes, &settings, progress)

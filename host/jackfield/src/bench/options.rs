@@ -12,7 +12,7 @@ use super::{
 /// Loads a broker and measures it, or judges whether it keeps its promises.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
@@ -37,8 +37,10 @@ pub(crate) struct Load {
     /// Address of the broker: tcp://HOST:PORT (OpenWire) or stomp://HOST:PORT.
     #[arg(long, default_value = "tcp://127.0.0.1:61616")]
     pub(crate) broker: Target,
+    /// Name to log in with.
     #[arg(long)]
     pub(crate) user: Option<String>,
+    /// Password to log in with.
     #[arg(long)]
     pub(crate) password: Option<String>,
     /// Time measured in each run.
@@ -47,10 +49,13 @@ pub(crate) struct Load {
     /// Time of the same load before each measurement.
     #[arg(long, default_value = "20s")]
     pub(crate) warmup: Time,
+    /// Runs of each scenario; the report has minimum, median and maximum.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) runs: u32,
+    /// Producers, each with a connection and a thread.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) producers: Option<u32>,
+    /// Consumers, each with a connection and a thread.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) consumers: Option<u32>,
     /// Bytes of a body, at least 32.
@@ -69,7 +74,7 @@ pub(crate) struct Load {
     #[arg(long)]
     pub(crate) topic: bool,
     /// Messages a second over all producers, sent at their time; latency counts from the intended time.
-    #[arg(long)]
+    #[arg(long, value_parser = rate)]
     pub(crate) rate: Option<f64>,
     /// Most messages on their way at once.
     #[arg(long)]
@@ -77,7 +82,8 @@ pub(crate) struct Load {
     /// OpenWire producer window in bytes: the broker gives credit by ProducerAck.
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub(crate) producer_window: u32,
-    #[arg(long)]
+    /// Messages that a consumer takes ahead.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=32766))]
     pub(crate) prefetch: Option<u32>,
     /// How consumers acknowledge.
     #[arg(long, value_enum)]
@@ -111,8 +117,10 @@ pub(crate) struct JudgeArgs {
     /// Addresses of one broker; producers and consumers are spread over them.
     #[arg(long = "broker", value_name = "URI", default_value = "tcp://127.0.0.1:61616")]
     pub(crate) brokers: Vec<Target>,
+    /// Name to log in with.
     #[arg(long)]
     pub(crate) user: Option<String>,
+    /// Password to log in with.
     #[arg(long)]
     pub(crate) password: Option<String>,
     /// How long the load lasts; the drain comes after it.
@@ -125,8 +133,10 @@ pub(crate) struct JudgeArgs {
 /// What the judge's clients do.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Work {
+    /// Producers, each with a connection of its own.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) producers: u32,
+    /// Consumers, each with a connection of its own.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) consumers: u32,
     /// Queues that they share.
@@ -158,6 +168,7 @@ pub(crate) struct KillArgs {
     /// Its data; the same from start to start.
     #[arg(long)]
     pub(crate) data: PathBuf,
+    /// Kills before the drain; one more follows it.
     #[arg(long, default_value_t = 200)]
     pub(crate) kills: u32,
     /// Clients speak OpenWire only.
@@ -214,6 +225,16 @@ impl Load {
             plan.sending = Sending::Transacted(batch);
         }
         plan
+    }
+}
+
+/// Between one in a minute or so and more than a machine can do.
+fn rate(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
+    if (0.01..=10_000_000.0).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("{text} is not between 0.01 and 10000000"))
     }
 }
 

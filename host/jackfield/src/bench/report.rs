@@ -64,9 +64,10 @@ impl Report {
     /// The runs and their summary.
     pub(crate) fn json(&self) -> serde_json::Value {
         let map = |figures: &Figures| figures.0.iter().cloned().collect::<std::collections::BTreeMap<_, _>>();
-        let summary = self.summary().into_iter().map(|(name, [min, median, max])| {
-            (name, serde_json::json!({ "min": min, "median": median, "max": max }))
-        });
+        let summary = self
+            .summary()
+            .into_iter()
+            .map(|(name, [min, median, max])| (name, serde_json::json!({ "min": min, "median": median, "max": max })));
         serde_json::json!({
             "scenario": self.scenario,
             "label": self.label,

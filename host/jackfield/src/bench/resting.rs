@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 
 use super::{
     body,
-    client::{Client, Destination, Login, Outgoing, Target},
+    client::{Client, Destination, Login, Outgoing, Received, Subscription, Target},
     flow::{Settings, megabytes},
     process,
     progress::Progress,
@@ -81,8 +81,26 @@ pub(crate) fn queues(
     }
     let seconds = start.elapsed().as_secs_f64();
     let after = look();
+    // The last one stands for all: its message must be there.
+    let last = Destination::queue(format!("{}.{}", settings.destination.name, count.saturating_sub(1)));
+    let (confirm, consumer) =
+        client.subscribe(&Subscription { destination: &last, prefetch: 1, selector: None, individual: true })?;
+    let mut lost = 1.0;
+    loop {
+        match client.receive(Instant::now() + Duration::from_secs(5))? {
+            Received::Delivery(_) => {
+                lost = 0.0;
+                client.ack(consumer, true, false, false);
+                break;
+            }
+            Received::Confirm(answer) if answer.id == confirm && answer.refused.is_none() => {}
+            Received::Idle => break,
+            other => bail!("subscribe to the last queue: {other:?}"),
+        }
+    }
     client.close();
     let mut figures = Figures::default();
+    figures.add("lost", lost);
     figures.add("created", f64::from(count));
     figures.add("seconds", seconds);
     figures.add("queues_per_s", f64::from(count) / seconds);

@@ -90,7 +90,12 @@ const FAST: Plan = Plan { persistent: false, sending: Sending::Async, acking: Ac
 
 /// All scenarios in the order of `list`.
 pub(crate) static SCENARIOS: &[Scenario] = &[
-    Scenario { name: "s1", about: "persistent, 1 producer sending one by one, 1 consumer", kind: Kind::Flow, plan: BASE },
+    Scenario {
+        name: "s1",
+        about: "persistent, 1 producer sending one by one, 1 consumer",
+        kind: Kind::Flow,
+        plan: BASE,
+    },
     Scenario {
         name: "s2",
         about: "as s1 with 8 producers and 8 consumers",
@@ -153,7 +158,12 @@ pub(crate) static SCENARIOS: &[Scenario] = &[
         kind: Kind::Start,
         plan: BASE,
     },
-    Scenario { name: "custom", about: "as s4 (--persistent: as s1), to be changed by flags", kind: Kind::Flow, plan: FAST },
+    Scenario {
+        name: "custom",
+        about: "as s4 (--persistent: as s1), to be changed by flags",
+        kind: Kind::Flow,
+        plan: FAST,
+    },
 ];
 
 /// The row of a name.

@@ -37,22 +37,35 @@ pub(crate) struct Section {
     pub(crate) doc: &'static str,
     /// Its keys.
     pub(crate) keys: &'static [Key<Config>],
+    /// Keys of shapes of their own, read elsewhere.
+    pub(crate) others: &'static [&'static str],
 }
 
 /// The sections, in the order in which they are shown. `default_destination`, `[[destination]]`, `[[connector]]` and
 /// `[security]` have shapes of their own and are not among them.
 pub(crate) const SECTIONS: &[Section] = &[
-    Section { name: "broker", doc: "The broker itself.", keys: BROKER },
-    Section { name: "memory", doc: "Memory, and what happens to producers when it is used up.", keys: MEMORY },
-    Section { name: "server", doc: "How connections are served.", keys: SERVER },
-    Section { name: "store", doc: "The journal on disk.", keys: STORE },
+    Section { name: "broker", doc: "The broker itself.", keys: BROKER, others: &[] },
+    Section {
+        name: "memory",
+        doc: "Memory, and what happens to producers when it is used up.",
+        keys: MEMORY,
+        others: &[],
+    },
+    Section { name: "server", doc: "How connections are served.", keys: SERVER, others: &[] },
+    Section { name: "store", doc: "The journal on disk.", keys: STORE, others: &[] },
     Section {
         name: "limits",
         doc: "Upper bounds. What is beyond one is refused with an error that names it.",
         keys: LIMITS,
+        others: &[],
     },
-    Section { name: "policy", doc: "Bounds of dispatch policies that run as WebAssembly components.", keys: POLICY },
-    Section { name: "log", doc: "What the program says about itself, on standard error.", keys: LOG },
+    Section {
+        name: "policy",
+        doc: "Bounds of dispatch policies that run as WebAssembly components.",
+        keys: POLICY,
+        others: &["component"],
+    },
+    Section { name: "log", doc: "What the program says about itself, on standard error.", keys: LOG, others: &[] },
 ];
 
 const MILLION: i64 = 1_000_000;
@@ -306,7 +319,7 @@ pub(crate) const DESTINATION: &[Key<DestinationSettings>] = &[
     Key {
         name: "dispatch_policy",
         doc: "Which consumer gets a message (queues only): \"round-robin\", \"least-in-flight\", or the same with\n\
-              \"native:\" in front for the twins built into the broker.",
+              \"native:\" in front for the twins built into the broker, or the name of a [[policy.component]].",
         read: |d, raw| raw.name().map(|name| d.dispatch_policy = name.to_owned()),
         show: |d| text(&d.dispatch_policy),
     },

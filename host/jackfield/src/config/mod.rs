@@ -3,6 +3,7 @@
 //! One table of keys (`keys`) drives reading, checking and showing, so that no key can be read that is not documented
 //! and none documented that is not read. All mistakes of a file are found in one go.
 
+mod component;
 mod connector;
 mod keys;
 mod problem;
@@ -41,6 +42,8 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// Limits of dispatch policies that are components.
     pub(crate) policy: plugin_wasmtime::Limits,
+    /// Dispatch policies of the operator.
+    pub(crate) components: Vec<Component>,
     /// What the program says about itself.
     pub(crate) log: Log,
     /// Who may log in; empty for everybody.
@@ -87,6 +90,17 @@ pub(crate) struct Serving {
 pub(crate) struct Store {
     /// Bytes it may take.
     pub(crate) bytes_limit: u64,
+}
+
+/// A dispatch policy of the operator: a WebAssembly component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// What `dispatch_policy` calls it.
+    pub(crate) name: String,
+    /// Where it is.
+    pub(crate) file: PathBuf,
+    /// What it is told when it is made, in the order of the file.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// What the program says about itself, and how.
@@ -148,6 +162,7 @@ impl Default for Config {
             },
             store: Store { bytes_limit: 100 << 30 },
             policy: plugin_wasmtime::Limits::default(),
+            components: Vec::new(),
             log: Log { level: "info".into(), format: LogFormat::Human },
             users: Vec::new(),
         }

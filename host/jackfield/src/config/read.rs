@@ -11,15 +11,14 @@ use super::problem::{Fault, Problem, unknown};
 use super::raw::Raw;
 use super::{Config, Connector, Destination, User};
 
-/// Reads the text of a file. `policies` are the names that `dispatch_policy` may have.
+/// Reads the text of a file. `policies` are the names that `dispatch_policy` may have beside those that the file brings.
 pub(crate) fn read(source: &str, policies: &[String]) -> Result<Config, Vec<Problem>> {
     let (document, errors) = DeTable::parse_recoverable(source);
     if !errors.is_empty() {
         // A file that is no TOML is read no further: what would be found after the first slip is guesswork.
         return Err(errors.iter().map(|error| syntax_problem(source, error)).collect());
     }
-    let policies = policies.iter().map(String::as_str).collect();
-    let mut reader = Reader { source, policies, problems: Vec::new() };
+    let mut reader = Reader { source, policies: policies.to_vec(), problems: Vec::new() };
     let mut config = Config::default();
     reader.document(document.get_ref(), &mut config);
     if reader.problems.is_empty() {
@@ -29,35 +28,43 @@ pub(crate) fn read(source: &str, policies: &[String]) -> Result<Config, Vec<Prob
     Err(reader.problems)
 }
 
-struct Reader<'s> {
+/// Walks over the document and collects what is wrong.
+pub(super) struct Reader<'s> {
     source: &'s str,
-    policies: Vec<&'s str>,
+    /// Names that `dispatch_policy` may have.
+    pub(super) policies: Vec<String>,
     problems: Vec<Problem>,
 }
 
-type Entry<'a> = (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>);
+/// A key and its value.
+pub(super) type Entry<'a> = (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned<DeValue<'a>>);
 
 impl Reader<'_> {
     fn document<'a>(&mut self, document: &'a DeTable<'a>, config: &mut Config) {
         let mut names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
         names.extend(["default_destination", "destination", "connector", "security"]);
+        // First, since it brings names that the others may use.
+        let policy = document.get("policy").and_then(|policy| policy.get_ref().as_table());
+        if let Some(entry) = policy.and_then(|policy| policy.get_key_value("component")) {
+            config.components = self.components(entry);
+        }
         for entry @ (key, value) in document {
             match key.get_ref().as_ref() {
                 "default_destination" => {
                     let mut settings = config.broker.default_destination.clone();
-                    self.section("default_destination", entry, DESTINATION, &mut settings);
+                    self.section("default_destination", entry, DESTINATION, &[], &mut settings);
                     self.policy(value, "default_destination.", &settings.dispatch_policy);
                     config.broker.default_destination = settings;
                 }
                 "destination" => {
-                    for (path, table) in self.entries(entry, "[[destination]]") {
+                    for (path, table) in self.entries(entry, "destination", "[[destination]]") {
                         config.destinations.extend(self.destination(&path, table));
                     }
                 }
                 "connector" => self.connectors(entry, config),
                 "security" => self.security(entry, config),
                 name => match SECTIONS.iter().find(|section| section.name == name) {
-                    Some(section) => self.section(name, entry, section.keys, config),
+                    Some(section) => self.section(name, entry, section.keys, section.others, config),
                     None => self.report_key(key, "", unknown("section", name, &names)),
                 },
             }
@@ -65,15 +72,15 @@ impl Reader<'_> {
     }
 
     /// Reads a section by its table of keys.
-    fn section<T>(&mut self, name: &str, (_, value): Entry<'_>, keys: &[Key<T>], into: &mut T) {
+    fn section<T>(&mut self, name: &str, (_, value): Entry<'_>, keys: &[Key<T>], others: &[&str], into: &mut T) {
         match Raw(value.get_ref()).table() {
-            Ok(table) => self.keys(&format!("{name}."), table, keys, &[], into),
+            Ok(table) => self.keys(&format!("{name}."), table, keys, others, into),
             Err(fault) => self.report(value.span(), name.to_owned(), true, fault),
         }
     }
 
     /// Reads the keys of a table; `others` are read by the caller.
-    fn keys<T>(&mut self, path: &str, table: &DeTable<'_>, keys: &[Key<T>], others: &[&str], into: &mut T) {
+    pub(super) fn keys<T>(&mut self, path: &str, table: &DeTable<'_>, keys: &[Key<T>], others: &[&str], into: &mut T) {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             if let Some(known) = keys.iter().find(|known| known.name == name) {
@@ -89,8 +96,12 @@ impl Reader<'_> {
     }
 
     /// The tables of an array of tables, each with its path.
-    fn entries<'a>(&mut self, (key, value): Entry<'a>, header: &str) -> Vec<(String, &'a Spanned<DeValue<'a>>)> {
-        let name = key.get_ref().as_ref();
+    pub(super) fn entries<'a>(
+        &mut self,
+        (key, value): Entry<'a>,
+        name: &str,
+        header: &str,
+    ) -> Vec<(String, &'a Spanned<DeValue<'a>>)> {
         let Some(array) = value.get_ref().as_array() else {
             let fault = Fault::new("is no list of sections", format!("write {header} in double brackets"));
             self.report(key.span(), name.to_owned(), false, fault);
@@ -104,7 +115,7 @@ impl Reader<'_> {
             self.report(entry.span(), path.into(), true, Fault::new("is no section", "write it as [[destination]]"));
             return None;
         };
-        let problems_before = self.problems.len();
+        let problems_before = self.problem_count();
         let mut settings = DestinationSettings::default();
         self.keys(path, table, DESTINATION, &["queue", "topic"], &mut settings);
         if let Some(value) = table.get("dispatch_policy") {
@@ -137,7 +148,7 @@ impl Reader<'_> {
             Ok(name.to_owned())
         });
         match name {
-            Ok(name) if self.problems.len() == problems_before => {
+            Ok(name) if self.problem_count() == problems_before => {
                 Some(Destination { is_queue, pattern: name, settings })
             }
             Ok(_) => None,
@@ -151,16 +162,17 @@ impl Reader<'_> {
 
     /// Checks the name of a dispatch policy against those that there are.
     fn policy(&mut self, value: &Spanned<DeValue<'_>>, path: &str, policy: &str) {
-        if !self.policies.contains(&policy) {
+        if !self.policies.iter().any(|known| known == policy) {
             let value = value.get_ref().get("dispatch_policy").unwrap_or(value);
-            let fault = unknown("policy", policy, &self.policies);
+            let known: Vec<&str> = self.policies.iter().map(String::as_str).collect();
+            let fault = unknown("policy", policy, &known);
             self.report(value.span(), format!("{path}dispatch_policy"), true, fault);
         }
     }
 
     fn connectors<'a>(&mut self, entry: Entry<'a>, config: &mut Config) {
         let mut connectors: Vec<Connector> = Vec::new();
-        for (path, entry) in self.entries(entry, "[[connector]]") {
+        for (path, entry) in self.entries(entry, "connector", "[[connector]]") {
             let Some(table) = entry.get_ref().as_table() else {
                 let fault = Fault::new("is no section", "write it as [[connector]]");
                 self.report(entry.span(), path, true, fault);
@@ -214,7 +226,7 @@ impl Reader<'_> {
         for (index, entry) in array.iter().enumerate() {
             let path = format!("security.users[{}]", index + 1);
             let mut user = User { name: String::new(), password: String::new() };
-            let problems_before = self.problems.len();
+            let problems_before = self.problem_count();
             match Raw(entry.get_ref()).table() {
                 Ok(table) => {
                     for (key, value) in table {
@@ -238,7 +250,7 @@ impl Reader<'_> {
                     self.report(entry.span(), path.clone(), false, fault);
                 }
             }
-            if self.problems.len() > problems_before {
+            if self.problem_count() > problems_before {
                 continue;
             }
             if user.name.is_empty() || user.password.is_empty() {
@@ -256,7 +268,13 @@ impl Reader<'_> {
         self.report(key.span(), format!("{path}{}", key.get_ref()), false, fault);
     }
 
-    fn report(&mut self, span: Range<usize>, key: String, show_value: bool, fault: Fault) {
+    /// Problems found so far.
+    pub(super) fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Notes what is wrong with the value at `span`; `show_value` is false for secrets and where the value is a section.
+    pub(super) fn report(&mut self, span: Range<usize>, key: String, show_value: bool, fault: Fault) {
         let value = show_value.then(|| excerpt(self.source, &span));
         self.problems.push(Problem { line: Some(line(self.source, span.start)), key, value, fault });
     }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use super::keys::{DESTINATION, Key, SECTIONS, Shown, text};
-use super::{Config, connector};
+use super::{Config, component, connector};
 
 const HEAD: &str = "\
 # Jackfield, a message broker. Every key is shown with its value; a key that is left out has its default.
@@ -22,6 +22,19 @@ const CONNECTOR: &str = "
 #   Options of OpenWire: wireFormat.maxInactivityDuration=30000, wireFormat.maxInactivityDurationInitalDelay=10000
 #   Options of STOMP: wireFormat.maxDataLength=104857600, transport.hbGracePeriodMultiplier=1.0
 #   Example: tcp://0.0.0.0:61616?maximumConnections=1000&wireFormat.maxFrameSize=10485760
+";
+
+const COMPONENTS: &str = "
+# Dispatch policies of your own: WebAssembly components, for dispatch_policy to name.
+# settings: what the component is told when it is made; which ones it knows is its author's choice.
+";
+
+const COMPONENT_EXAMPLE: &str = "\
+#
+# [[policy.component]]
+# name = \"by-region\"
+# file = \"by-region.wasm\"
+# settings = { home = \"north\" }
 ";
 
 const DEFAULT_DESTINATION: &str = "
@@ -49,11 +62,13 @@ const SECURITY: &str = "
 /// The file that gives this configuration. Passwords are not shown.
 pub(crate) fn show(config: &Config) -> String {
     let mut out = String::from(HEAD);
-    for (index, section) in SECTIONS.iter().enumerate() {
+    for section in SECTIONS {
         push(&mut out, format_args!("\n# {}\n[{}]\n", section.doc, section.name));
         keys(&mut out, section.keys, config, true);
-        if index == 0 {
-            connectors(&mut out, config);
+        match section.name {
+            "broker" => connectors(&mut out, config),
+            "policy" => components(&mut out, config),
+            _ => {}
         }
     }
     destinations(&mut out, config);
@@ -75,6 +90,23 @@ fn connectors(out: &mut String, config: &Config) {
     }
     if config.connectors.is_empty() {
         out.push_str("connector = []\n");
+    }
+}
+
+fn components(out: &mut String, config: &Config) {
+    out.push_str(COMPONENTS);
+    for key in component::KEYS {
+        comment(out, &format!("{}: {}", key.name, key.doc));
+    }
+    out.push_str(COMPONENT_EXAMPLE);
+    for of in &config.components {
+        out.push_str("[[policy.component]]\n");
+        keys(out, component::KEYS, of, false);
+        let settings = of.settings.iter().filter_map(|(name, value)| match (text(name), text(value)) {
+            (Shown::Value(name), Shown::Value(value)) => Some(format!("{name} = {value}")),
+            _ => None,
+        });
+        push(out, format_args!("settings = {{ {} }}\n", settings.collect::<Vec<_>>().join(", ")));
     }
 }
 

@@ -85,6 +85,15 @@ fn each_single_mistake_is_told_with_its_remedy() {
             &["line 5: connector[2].name = \"a\"", "two connectors"],
         ),
         ("[[connector]]\nurl = \"tcp://h:1\"\nuri = \"tcp://h:1\"\n", &["key url is unknown", "did you mean uri?"]),
+        ("[policy]\ncomponent = 3\n", &["policy.component: is no list of sections", "[[policy.component]]"]),
+        ("[[policy.component]]\nname = \"x\"\n", &["line 1: policy.component[1]", "lacks a name or a file"]),
+        ("[[policy.component]]\nnam = \"x\"\n", &["key nam is unknown", "did you mean name?"]),
+        ("[[policy.component]]\nname = \"native:x\"\nfile = \"f\"\n", &["no name of a policy", "colons"]),
+        ("[[policy.component]]\nname = \"round-robin\"\nfile = \"f\"\n", &["another policy has this name"]),
+        (
+            "[[policy.component]]\nname = \"x\"\nfile = \"f\"\nsettings = { a = 1 }\n",
+            &["policy.component[1].settings.a = 1", "is no text", "in quotes"],
+        ),
         ("[security]\nusers = \"admin\"\n", &["security.users: is no list", "password"]),
         ("[security]\nusers = [{ name = \"a\" }]\n", &["security.users[1]", "lacks a name or a password"]),
         ("[security]\nusers = [{ nme = \"a\", name = \"b\", password = \"c\" }]\n", &["did you mean name?"]),
@@ -130,6 +139,10 @@ limit = \"64mb\"
 limit = \"2 gb\"
 [policy]
 deadline_ms = 9
+[[policy.component]]
+name = \"by-region\"
+file = \"r.wasm\"
+settings = { zone = \"z\", \"a b\" = \"1\" }
 [[connector]]
 uri = \"nio://0.0.0.0:0?maximumConnections=7\"
 [[connector]]
@@ -141,6 +154,9 @@ dead_letter_queue = \"DEAD\"
 queue = \"ORDERS.>\"
 dispatch_policy = \"least-in-flight\"
 individual_dead_letter_prefix = \"DEAD.\"
+[[destination]]
+queue = \"LOCAL\"
+dispatch_policy = \"by-region\"
 [[destination]]
 topic = \"PRICES.*\"
 memory_limit = 0x100000
@@ -155,6 +171,8 @@ users = [{ name = \"a\", password = \"b\" }]
     assert_eq!(config.connectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["openwire", "openwire-2"]);
     assert_eq!((config.connectors[0].connections_max, config.connectors[1].consumers_max), (7, 3));
     assert_eq!(config.users.len(), 1);
+    let settings = [("zone", "z"), ("a b", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(config.components[0].settings, settings, "in the order of the file");
     let broker = config.broker();
     let orders = broker.settings(true, "ORDERS.EU");
     assert_eq!(
@@ -192,6 +210,6 @@ fn the_commented_examples_are_correct() {
         source.push('\n');
     }
     let config = read(&source, &names()).unwrap_or_else(|problems| panic!("{problems:#?}\n{source}"));
-    assert_eq!(config.destinations.len(), 1);
+    assert_eq!((config.destinations.len(), config.components.len()), (1, 1));
     assert_eq!(config.broker.default_destination.individual_dead_letter_prefix.as_deref(), Some("ActiveMQ.DLQ.Queue."));
 }

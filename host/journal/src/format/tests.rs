@@ -197,7 +197,9 @@ fn any_bytes_are_refused_or_read() {
                 0 => fields.truncate(at),
                 1 => fields.insert(at, random.below(256) as u8),
                 2 => fields.splice(at..at, [0xff; 9]).for_each(drop),
-                _ if at < fields.len() => fields[at] = [random.below(256) as u8, 0x80, 0xff, 0][random.below(4) as usize],
+                _ if at < fields.len() => {
+                    fields[at] = [random.below(256) as u8, 0x80, 0xff, 0][random.below(4) as usize]
+                }
                 _ => fields.push(0),
             }
         }

@@ -23,7 +23,7 @@ impl StompSession {
         };
         let known = ["CONNECT", "STOMP"].iter().any(|known| match whole {
             true => line.trim_ascii() == known.as_bytes(),
-            false => known.as_bytes().starts_with(line.trim_ascii()) && line.len() <= known.len() + 64,
+            false => known.as_bytes().starts_with(line.trim_ascii()),
         });
         if !known {
             return Err(Failure::Fatal(
@@ -80,12 +80,8 @@ impl StompSession {
             .ok_or_else(|| illegal(format!("invalid heart-beat header: {wish}")))?;
 
         let client_id = text("client-id").filter(|id| !id.is_empty());
-        let credentials = Credentials {
-            user: text("login"),
-            password: text("passcode"),
-            client_id,
-            remote: &self.config.remote,
-        };
+        let credentials =
+            Credentials { user: text("login"), password: text("passcode"), client_id, remote: &self.config.remote };
         let user = self.config.authenticator.authenticate(&credentials).map_err(|_| {
             let user = text("login").unwrap_or_default();
             Failure::Fatal(RefusalKind::Security, format!("User name [{user}] or password is invalid."))

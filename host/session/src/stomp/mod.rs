@@ -5,8 +5,9 @@
 //!     └────── anything else, silence, too many bytes: ERROR ──────────────────────────────^
 //! ```
 //!
-//! While the broker machine has not answered CONNECT, while it asked for a pause, and while too many receipts are
-//! outstanding, [`Session::receive`] leaves the buffer alone; [`Session::has_more`] turns true once that is over.
+//! While the broker machine has not answered CONNECT, and while too many receipts are outstanding, [`Session::receive`]
+//! leaves the buffer alone and [`Session::has_more`] stays true: the caller reads no more and calls again after the
+//! next [`Session::handle`]. A pause is the caller's to keep; here it only stops the clock of the client's silence.
 //!
 //! Start reading at [`StompSession`]; `connect` logs in, `frame` obeys frames, `send` and `delivery` turn frames into
 //! messages and back, `subscription` and `transaction` keep what may still be acknowledged.
@@ -67,7 +68,7 @@ pub struct StompSession {
     last_receipt: Receipt,
     destinations: Destinations,
     heart_beat: HeartBeat,
-    /// The broker machine asked not to read on.
+    /// The caller does not read, so silence means nothing.
     paused: bool,
     /// Whole frames may be in the buffer.
     more: bool,
@@ -167,17 +168,20 @@ impl StompSession {
         }
     }
 
-    /// Whether frames must wait in the buffer.
+    /// Whether frames must wait in the buffer for an answer of the broker machine.
     fn is_held(&self) -> bool {
-        self.paused
-            || matches!(self.state, State::Connecting { .. })
-            || self.pending.len() >= RECEIPTS_PENDING_MAX
+        matches!(self.state, State::Connecting { .. }) || self.pending.len() >= RECEIPTS_PENDING_MAX
+    }
+
+    /// Whether the client can be heard at all.
+    fn is_deaf(&self) -> bool {
+        self.paused || self.is_held()
     }
 
     fn read(&mut self, buffer: &mut BytesMut, now_ms: i64, out: &mut Output) {
         let answers_end = out.bytes.len() + ANSWER_BYTES_PER_READ_MAX;
-        self.more = true;
         loop {
+            self.more = !buffer.is_empty();
             if matches!(self.state, State::Leaving | State::Closed) {
                 buffer.clear();
                 self.more = false;
@@ -367,7 +371,7 @@ impl Session for StompSession {
     }
 
     fn handle(&mut self, event: Event, now_ms: i64, out: &mut Output) {
-        let was_held = self.is_held();
+        let was_deaf = self.is_deaf();
         let before = out.bytes.len();
         match (&self.state, event) {
             // What comes too late is gone with the connection, but its bytes must not stay in the window.
@@ -375,7 +379,7 @@ impl Session for StompSession {
             (State::Closed, _) => {}
             (_, event) => self.on_event(event, out),
         }
-        if was_held && !self.is_held() {
+        if was_deaf && !self.is_deaf() {
             // Nobody listened until now, so the client's silence begins here.
             self.heart_beat.note_read(now_ms);
         }
@@ -395,7 +399,7 @@ impl Session for StompSession {
                 }
             }
             State::Connected | State::Leaving => {
-                if self.is_held() || matches!(self.state, State::Leaving) {
+                if self.is_deaf() || matches!(self.state, State::Leaving) {
                     self.heart_beat.note_read(now_ms);
                 }
                 if let Some(silence) = self.heart_beat.silence_at(now_ms) {
@@ -418,7 +422,7 @@ impl Session for StompSession {
     }
 
     fn has_more(&self) -> bool {
-        self.more && !self.is_held()
+        self.more
     }
 
     fn buffer_bytes_max(&self) -> usize {

@@ -132,6 +132,29 @@ func next(s *stomp.Subscription) *stomp.Message {
 	}
 }
 
+// unsubscribe waits until the library has closed the channel, which it does on the RECEIPT. Its own wait can
+// miss that moment, and then panics after a timeout with the channel already closed.
+func unsubscribe(s *stomp.Subscription) {
+	go func() {
+		defer func() { _ = recover() }()
+		_ = s.Unsubscribe()
+	}()
+	deadline := time.After(wait)
+	for {
+		select {
+		case m, ok := <-s.C:
+			if !ok {
+				return
+			}
+			if m.Err != nil {
+				panic("UNSUBSCRIBE: " + m.Err.Error())
+			}
+		case <-deadline:
+			panic(fmt.Sprintf("no receipt of UNSUBSCRIBE within %s", wait))
+		}
+	}
+}
+
 func bodies(s *stomp.Subscription, count int) string {
 	var got []string
 	for i := 0; i < count; i++ {

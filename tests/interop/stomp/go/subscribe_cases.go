@@ -13,7 +13,7 @@ func subscribeCases() {
 		s := c.subscribe(b.queue("q"), stomp.AckAuto)
 		c.send(b.queue("q"), "a")
 		equal(bodies(s, 1), "a", "before")
-		must(s.Unsubscribe())
+		unsubscribe(s)
 		c.send(b.queue("q"), "b")
 		time.Sleep(quiet / 2)
 		equal(left(b, v, b.queue("q")), "b", "left")
@@ -47,7 +47,7 @@ func subscribeCases() {
 		s := c.subscribe(b.queue("q"), stomp.AckAuto, stomp.SubscribeOpt.Header("browser", "true"))
 		equal(bodies(s, 2), "a b", "bodies")
 		equal(next(s).Header.Get("browser"), "end", "end marker")
-		must(s.Unsubscribe())
+		unsubscribe(s)
 		equal(left(b, v, b.queue("q")), "a b", "left")
 	})
 	perVersion("durable.backlog", allVersions, func(b *broker, v version) {
@@ -64,7 +64,7 @@ func subscribeCases() {
 		sender.send(b.topic("t"), "b", header("persistent", "true"))
 		second, s := client()
 		equal(bodies(s, 2), "a b", "backlog")
-		must(s.Unsubscribe()) // the consumer only
+		unsubscribe(s) // the consumer only
 		sender.send(b.topic("t"), "c", header("persistent", "true"))
 		second.disconnect()
 		third, s := client()

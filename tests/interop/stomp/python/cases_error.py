@@ -149,12 +149,27 @@ def ack_unknown_10(broker):
 def ack_of_auto(broker):
     # An auto subscription tracks nothing, so an ACK of its message is unexpected.
     wire = broker.raw("1.1")
+    wire.tell("SEND", {"destination": broker.queue(), "receipt": "0"}, "x")
+    wire.receipt("0")
     wire.tell("SUBSCRIBE", {"id": "1", "destination": broker.queue()})
-    wire.tell("SEND", {"destination": broker.queue()}, "x")
     id = wire.read().headers["message-id"]
+    # A round trip first: when an ERROR is provoked in the very moment a MESSAGE went out, ActiveMQ at times
+    # repeats the bytes of that MESSAGE before the ERROR (nothing to copy; seen in 8 of 100 tries under load).
+    lives(broker, wire)
     wire.tell("ACK", {"subscription": "1", "message-id": id, "receipt": "1"})
     wire.error(f"Unexpected ACK received for message-id [{id}]".replace("\\c", ":"), receipt="1")
     lives(broker, wire)
+
+
+@case("error.ack-malformed-id")
+def ack_malformed(broker):
+    # Of an existing subscription, and not shaped like a message-id: the connection ends without an ERROR frame.
+    wire = broker.raw("1.1")
+    wire.tell("SUBSCRIBE", {"id": "1", "destination": broker.queue(), "receipt": "0"})
+    wire.receipt("0")
+    wire.tell("ACK", {"subscription": "1", "message-id": "nope", "receipt": "1"})
+    equal(wire.poll(5), None, "answer")
+    check(wire.ended, "the connection stays open")
 
 
 @case("error.unsubscribe-unknown")

@@ -7,6 +7,7 @@ at the case says so. Text that only a JVM would say (stack traces) is not assert
 
 import argparse
 import logging
+import os
 import sys
 import time
 
@@ -16,6 +17,7 @@ import cases_message  # noqa: F401
 import cases_ack  # noqa: F401
 import cases_transaction  # noqa: F401
 import cases_subscribe  # noqa: F401
+import cases_browser  # noqa: F401
 import cases_durable  # noqa: F401
 import cases_error  # noqa: F401
 import cases_load  # noqa: F401
@@ -57,8 +59,6 @@ def main():
     print(f"{passed} passed, {failed} failed")
     # Not sys.exit: a reader thread of a half-dead connection must not hold the process.
     sys.stdout.flush()
-    import os
-
     os._exit(1 if failed or not passed else 0)
 
 

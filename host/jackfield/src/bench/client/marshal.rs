@@ -32,7 +32,14 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new() -> Self {
-        Self { format: Format::FIRST, kind: 0, bits: 0, bits_len: 0, data: Vec::with_capacity(64 << 10), sent: Vec::new() }
+        Self {
+            format: Format::FIRST,
+            kind: 0,
+            bits: 0,
+            bits_len: 0,
+            data: Vec::with_capacity(64 << 10),
+            sent: Vec::new(),
+        }
     }
 
     /// Starts a command with the two fields that all commands but `WireFormatInfo` have.

@@ -5,6 +5,8 @@
 
 mod marshal;
 mod openwire;
+mod properties;
+mod slots;
 mod stomp;
 mod target;
 
@@ -16,8 +18,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use self::{openwire::OpenWire, stomp::Stomp};
 pub(crate) use self::target::{Protocol, Target};
+use self::{openwire::OpenWire, stomp::Stomp};
 
 /// The largest frame the generator takes.
 const FRAME_BYTES_MAX: usize = 128 << 20;
@@ -39,7 +41,7 @@ pub(crate) enum Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Lost(error) => write!(f, "connection lost: {error}"),
+            Self::Lost(error) => write!(f, "no connection: {error}"),
             Self::Refused(text) => write!(f, "refused by the broker: {text}"),
             Self::Protocol(text) => write!(f, "protocol violation: {text}"),
         }
@@ -137,8 +139,8 @@ pub(crate) struct Login {
 }
 
 enum Protocols {
-    OpenWire(OpenWire),
-    Stomp(Stomp),
+    OpenWire(Box<OpenWire>),
+    Stomp(Box<Stomp>),
 }
 
 /// A logged-in connection.
@@ -158,15 +160,17 @@ static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
 impl Client {
     /// Connects and logs in.
     pub(crate) fn connect(login: &Login) -> Result<Self, Failure> {
-        let stream = TcpStream::connect_timeout(&login.target.address, CONFIRM_TIMEOUT)?;
+        let stream = TcpStream::connect_timeout(&login.target.address, CONFIRM_TIMEOUT).map_err(|error| {
+            Failure::Lost(std::io::Error::new(error.kind(), format!("connect to {}: {error}", login.target)))
+        })?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(CONFIRM_TIMEOUT))?;
         let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let name = format!("ID:bench-{}-{now_ms}-{number}:1", std::process::id());
         let protocol = match login.target.protocol {
-            Protocol::OpenWire => Protocols::OpenWire(OpenWire::new(name, login.tight, login.cache)),
-            Protocol::Stomp => Protocols::Stomp(Stomp::new()),
+            Protocol::OpenWire => Protocols::OpenWire(Box::new(OpenWire::new(name, login.tight, login.cache))),
+            Protocol::Stomp => Protocols::Stomp(Box::new(Stomp::new())),
         };
         let mut client =
             Self { stream, protocol, output: Vec::new(), input: Vec::new(), start: 0, end: 0, reads: 0, timeout: None };
@@ -234,8 +238,13 @@ impl Client {
         }
     }
 
-    /// Announces the producer, of one destination or of any. `window_bytes` above 0 asks an OpenWire broker for credits (`ProducerAck`).
-    pub(crate) fn open_producer(&mut self, destination: Option<&Destination>, window_bytes: u32) -> Result<(), Failure> {
+    /// Announces the producer, of one destination or of any. `window_bytes` above 0 asks an OpenWire broker for
+    /// credits (`ProducerAck`).
+    pub(crate) fn open_producer(
+        &mut self,
+        destination: Option<&Destination>,
+        window_bytes: u32,
+    ) -> Result<(), Failure> {
         match &mut self.protocol {
             Protocols::Stomp(_) => Ok(()),
             Protocols::OpenWire(openwire) => {
@@ -276,9 +285,7 @@ impl Client {
     /// Gathers an acknowledgement of the last delivery (`individual`) or of all since the last one.
     pub(crate) fn ack(&mut self, consumer: i64, individual: bool, transacted: bool, confirm: bool) -> Option<u32> {
         match &mut self.protocol {
-            Protocols::OpenWire(openwire) => {
-                openwire.ack(consumer, individual, transacted, confirm, &mut self.output)
-            }
+            Protocols::OpenWire(openwire) => openwire.ack(consumer, individual, transacted, confirm, &mut self.output),
             Protocols::Stomp(stomp) => stomp.ack(consumer, transacted, confirm, &mut self.output),
         }
     }

@@ -5,6 +5,11 @@ use std::collections::HashMap;
 use super::{
     Confirm, Delivery, Destination, Failure, Outgoing, Received, Subscription,
     marshal::{Format, Reader, Writer},
+    properties::{flag, int_properties, int_property},
+    slots::{
+        CONNECTION_ID, CONSUMER_ID, LOCAL_TRANSACTION, NULL_SLOT, PRODUCER_ID, PRODUCER_SLOT, QUEUE, TOPIC,
+        cached_destination, connection_id, consumer_id, producer_id, transaction_id,
+    },
 };
 
 /// The type number of `WireFormatInfo`, the one command that is never tightly encoded.
@@ -28,15 +33,9 @@ const BYTES_MESSAGE: u8 = 24;
 const RESPONSE: u8 = 30;
 const EXCEPTION_RESPONSE: u8 = 31;
 
-const QUEUE: u8 = 100;
-const TOPIC: u8 = 101;
 const MESSAGE_ID: u8 = 110;
-const LOCAL_TRANSACTION: u8 = 111;
 const XA_TRANSACTION: u8 = 112;
-const CONNECTION_ID: u8 = 120;
 const SESSION_ID: u8 = 121;
-const CONSUMER_ID: u8 = 122;
-const PRODUCER_ID: u8 = 123;
 const BROKER_ID: u8 = 124;
 
 const ACK_STANDARD: u8 = 2;
@@ -621,93 +620,4 @@ impl OpenWire {
         self.producers_by_key.insert(key, index);
         index
     }
-}
-
-// Our slots of the peer's cache. What does not fit below the negotiated size is sent whole each time.
-const NULL_SLOT: usize = 0;
-const CONNECTION_SLOT: usize = 1;
-const CONSUMER_SLOT: usize = 2;
-const CONSUMER_SLOTS: usize = 98;
-const DESTINATION_SLOT: usize = 100;
-const DESTINATION_SLOTS: usize = 400;
-const PRODUCER_SLOT: usize = 500;
-
-fn connection_id(writer: &mut Writer, connection: &str) {
-    writer.cached(Some(CONNECTION_SLOT), |writer| {
-        writer.nested(CONNECTION_ID);
-        writer.string(Some(connection));
-    });
-}
-
-fn producer_id(writer: &mut Writer, slot: usize, connection: &str, value: i64, session: i64) {
-    writer.cached(Some(slot), |writer| {
-        writer.nested(PRODUCER_ID);
-        writer.string(Some(connection));
-        writer.long(value);
-        writer.long(session);
-    });
-}
-
-fn consumer_id(writer: &mut Writer, connection: &str, value: i64) {
-    let slot = (value as usize) < CONSUMER_SLOTS;
-    writer.cached(slot.then_some(CONSUMER_SLOT + value as usize), |writer| {
-        writer.nested(CONSUMER_ID);
-        writer.string(Some(connection));
-        writer.long(1);
-        writer.long(value);
-    });
-}
-
-fn cached_destination(writer: &mut Writer, destinations: &[Destination], index: u32) {
-    let destination = &destinations[index as usize];
-    let slot = (index as usize) < DESTINATION_SLOTS;
-    writer.cached(slot.then_some(DESTINATION_SLOT + index as usize), |writer| {
-        writer.nested(if destination.topic { TOPIC } else { QUEUE });
-        writer.string(Some(&destination.name));
-    });
-}
-
-fn transaction_id(writer: &mut Writer, connection: &str, transaction: Option<i64>) {
-    match transaction {
-        None => writer.cached(Some(NULL_SLOT), Writer::null),
-        Some(value) => writer.cached(None, |writer| {
-            writer.nested(LOCAL_TRANSACTION);
-            writer.long(value);
-            connection_id(writer, connection);
-        }),
-    }
-}
-
-/// One int property in the marshalled form of a property map; names are short and the generator's own.
-fn int_properties(buffer: &mut [u8; 64], name: &str, value: i32) -> usize {
-    let name = name.as_bytes();
-    let mut len = 0;
-    let mut put = |bytes: &[u8]| {
-        buffer[len..len + bytes.len()].copy_from_slice(bytes);
-        len += bytes.len();
-    };
-    put(&1u32.to_be_bytes());
-    put(&(name.len() as u16).to_be_bytes());
-    put(name);
-    put(&[5]);
-    put(&value.to_be_bytes());
-    len
-}
-
-/// Finds a value in marshalled properties by its key; good enough for the flat map of a `WireFormatInfo`.
-fn property<'a>(properties: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let mut key = (name.len() as u16).to_be_bytes().to_vec();
-    key.extend_from_slice(name.as_bytes());
-    let place = properties.windows(key.len()).position(|window| window == key)?;
-    properties.get(place + key.len()..)
-}
-
-fn flag(properties: &[u8], name: &str) -> bool {
-    property(properties, name).is_some_and(|value| value.starts_with(&[1, 1]))
-}
-
-fn int_property(properties: &[u8], name: &str) -> Option<usize> {
-    let value = property(properties, name)?;
-    let bytes: [u8; 4] = value.get(1..5)?.try_into().ok()?;
-    (value[0] == 5).then(|| u32::from_be_bytes(bytes) as usize)
 }

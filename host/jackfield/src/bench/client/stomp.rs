@@ -200,7 +200,11 @@ impl Stomp {
                 pending.id.clear();
                 pending.id.extend_from_slice(ack);
                 pending.open = true;
-                Received::Delivery(Delivery { body: base + position..base + position + body_len, redelivered, consumer })
+                Received::Delivery(Delivery {
+                    body: base + position..base + position + body_len,
+                    redelivered,
+                    consumer,
+                })
             }
             b"RECEIPT" => Received::Confirm(Confirm { id: receipt, refused: None }),
             b"CONNECTED" => Received::Confirm(Confirm { id: 0, refused: None }),
@@ -219,7 +223,7 @@ impl Stomp {
 }
 
 fn header(out: &mut Vec<u8>, name: &str, value: impl std::fmt::Display) {
-    write!(out, "{name}:{value}\n").expect("a vector takes all bytes");
+    writeln!(out, "{name}:{value}").expect("a vector takes all bytes");
 }
 
 fn number(out: &mut Vec<u8>, value: u64) {

@@ -206,7 +206,7 @@ fn restart(
     log: &Path,
 ) -> anyhow::Result<(Broker, Duration)> {
     drop(broker);
-    court.ledger().next_generation();
+    court.ledger().next_generation(true);
     let begun = Instant::now();
     let next = Broker::start(args, config, log)?;
     Ok((next, begun.elapsed()))

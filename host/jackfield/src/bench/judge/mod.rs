@@ -36,7 +36,7 @@ const STOP: u8 = 2;
 
 /// Bounds of reconnecting.
 const BACK_OFF_MIN: Duration = Duration::from_millis(5);
-const BACK_OFF_MAX: Duration = Duration::from_millis(500);
+const BACK_OFF_MAX: Duration = Duration::from_millis(40);
 /// A broker that is away for longer ends the judgement.
 const ABSENCE_MAX: Duration = Duration::from_secs(120);
 /// The drain ends here even if messages go on coming.
@@ -96,7 +96,7 @@ impl Court {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
         let mut ledger = self.ledger();
         if ledger.generation() == generation {
-            ledger.next_generation();
+            ledger.next_generation(false);
         }
     }
 
@@ -171,7 +171,7 @@ impl Court {
             writeln!(out, "  {name:48} {value:>12}")?;
         }
         for violation in Violation::ALL {
-            writeln!(out, "  VIOLATIONS {:37} {:>12}", violation.name(), ledger.count(violation))?;
+            writeln!(out, "  BROKEN {:41} {:>12}", violation.name(), ledger.count(violation))?;
         }
         for finding in ledger.findings().iter().take(20) {
             writeln!(out, "    {finding}")?;

@@ -2,12 +2,13 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Black-box JMS suite. Main URL [--only PREFIX] [--via failover] [--slow N] [--verbose] [--list], or Main URL MODE for the
+ * Black-box JMS suite. Main URL [--only PREFIX] [--skip PREFIX] [--via failover] [--slow N] [--verbose] [--list], or Main URL MODE for the
  * restart modes of Restart. --slow N multiplies the bounds of the cases, for a busy machine. One line per case, a closing line, exit code 0 when every case passed.
  */
 public final class Main {
     static boolean verbose;
     static List<String> only = new ArrayList<>();
+    static List<String> skip = new ArrayList<>();
 
     public static void main(String[] args) throws Exception {
         String url = null;
@@ -17,6 +18,7 @@ public final class Main {
         for (int i = 0; i < args.length; i++) {
             switch (args[i]) {
                 case "--only" -> only.add(args[++i]);
+                case "--skip" -> skip.add(args[++i]);
                 case "--via" -> failover = "failover".equals(args[++i]);
                 case "--slow" -> Case.slow = Integer.parseInt(args[++i]);
                 case "--verbose" -> verbose = true;
@@ -33,7 +35,7 @@ public final class Main {
         Case.failover = failover;
         if (mode != null) System.exit(Restart.run(mode));
 
-        Runner runner = new Runner(only, verbose, list);
+        Runner runner = new Runner(only, skip, verbose, list);
         Messages.cases(runner);
         Acks.cases(runner);
         DeadLetters.cases(runner);
@@ -52,7 +54,7 @@ public final class Main {
     }
 
     private static void usage() {
-        System.err.println("usage: Main URL [--only PREFIX]... [--via failover] [--slow N] [--verbose] [--list]");
+        System.err.println("usage: Main URL [--only PREFIX]... [--skip PREFIX]... [--via failover] [--slow N] [--verbose] [--list]");
         System.err.println("       Main URL restart-durable|restart-queue|restart-xa|restart-failover");
         System.exit(2);
     }

@@ -17,11 +17,13 @@ final class Runner {
 
     private final List<Entry> entries = new ArrayList<>();
     private final List<String> only;
+    private final List<String> skip;
     private final boolean verbose;
     private final boolean list;
 
-    Runner(List<String> only, boolean verbose, boolean list) {
+    Runner(List<String> only, List<String> skip, boolean verbose, boolean list) {
         this.only = only;
+        this.skip = skip;
         this.verbose = verbose;
         this.list = list;
     }
@@ -32,6 +34,7 @@ final class Runner {
 
     /** A case with its own bound in seconds. */
     void add(String name, int seconds, Body body) {
+        if (skip.stream().anyMatch(name::startsWith)) return;
         if (only.isEmpty() || only.stream().anyMatch(name::startsWith)) entries.add(new Entry(name, seconds, body));
     }
 

@@ -1,0 +1,63 @@
+//! How things stand, as lines of the log: asked for by a person, and said once at an orderly stop.
+
+use broker::{Broker, LineReport};
+
+/// Lines told in one report; the busiest come first.
+const LINES_MAX: usize = 100;
+
+/// Writes totals and one line per queue and durable subscription.
+pub(crate) fn to_log(broker: &Broker) {
+    let stats = broker.stats();
+    let (memory_bytes, body_window_bytes) = broker.memory();
+    tracing::info!(
+        connections = broker.connections(),
+        published = stats.published,
+        duplicates = stats.duplicates,
+        sends_parked = stats.sends_parked,
+        sends_refused = stats.sends_refused,
+        stale_acks = stats.stale_acks,
+        policies_refused = stats.policies_refused,
+        memory_bytes,
+        body_window_bytes,
+        "report: totals"
+    );
+    let mut lines = broker.report();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.stats.enqueued + line.pending as u64));
+    let more = lines.len().saturating_sub(LINES_MAX);
+    lines.iter().take(LINES_MAX).for_each(one);
+    if more > 0 {
+        tracing::info!(more, "report: destinations not told");
+    }
+}
+
+fn one(line: &LineReport) {
+    let stats = &line.stats;
+    tracing::info!(
+        name = line.name,
+        pending = line.pending,
+        consumers = line.consumers,
+        memory_bytes = line.memory,
+        enqueued = stats.enqueued,
+        dispatched = stats.dispatched,
+        dequeued = stats.dequeued,
+        expired = stats.expired,
+        dead_lettered = stats.dead_lettered,
+        damaged = stats.damaged,
+        "report: destination"
+    );
+    let Some(policy) = &line.policy else { return };
+    tracing::info!(
+        name = line.name,
+        state = ?policy.state,
+        rows = policy.rows,
+        batches_policy = policy.batches_policy,
+        batches_fallback = policy.batches_fallback(),
+        trap = policy.batches_trap,
+        deadline = policy.batches_deadline,
+        wrong_length = policy.batches_wrong_length,
+        backing_off = policy.batches_backing_off,
+        warming = policy.batches_warming,
+        corrected = stats.corrected,
+        "report: dispatch policy"
+    );
+}

@@ -1,0 +1,89 @@
+//! How one run of the broker is set up: drawn anew at each start.
+
+use broker::{Config, DestinationPolicy, DestinationSettings};
+use message::{Pattern, Text};
+
+use crate::policy::NONSENSE;
+use crate::rng::Rng;
+
+/// One run's setup.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The machine's own configuration.
+    pub config: Config,
+    /// Longest an append takes, ms.
+    pub append_ms_max: i64,
+    /// Longest a read of bodies takes, ms.
+    pub load_ms_max: i64,
+    /// How often, of a thousand steps, the machine ends a step and its effects come out.
+    pub flush_per_mille: u64,
+    /// How often, of a thousand steps, the broker dies.
+    pub crash_per_mille: u64,
+    /// How often, of ten thousand steps, an append begins to fail.
+    pub fault_per_mille: u64,
+    /// How often, of a thousand steps, the journal's disk fills or empties.
+    pub full_per_mille: u64,
+}
+
+impl Options {
+    /// Draws all of it. A `calm` run has no faults, small delays and no limit that refuses.
+    pub fn draw(rng: &mut Rng, calm: bool) -> Options {
+        let mut destinations = Vec::new();
+        for pattern in ["Q.*", "Q.0", "Q.1", "T.0", ">"] {
+            if rng.per_mille(500) {
+                destinations.push(DestinationPolicy {
+                    is_queue: !pattern.starts_with('T'),
+                    pattern: Pattern::new(Text::from_static(pattern)),
+                    settings: settings(rng),
+                });
+            }
+        }
+        let tiny = !calm && rng.per_mille(300);
+        let config = Config {
+            memory_bytes_limit: if tiny { 6_000 } else { 100_000_000 },
+            body_window_bytes: rng.pick(&[2_000, 20_000, 10_000_000]),
+            body_window_bytes_per_destination: rng.pick(&[1_000, 5_000, 40_000, 10_000_000]),
+            send_fail_if_no_space: !calm && rng.per_mille(200),
+            send_fail_if_no_space_after_timeout_ms: if calm { 0 } else { rng.pick(&[0, 0, 50, 3_000]) },
+            connection_window_bytes: rng.pick(&[3_000, 20_000, 4_000_000]),
+            transaction_operations_max: if !calm && rng.per_mille(150) { 4 } else { 100_000 },
+            transaction_bytes_max: if !calm && rng.per_mille(150) { 4_000 } else { 100_000_000 },
+            browse_messages_max: rng.pick(&[3, 1_000]),
+            prefetch_max: rng.pick(&[3, 1_000]),
+            dispatch_rows_max: rng.pick(&[1, 2, 256]),
+            advisory_support: rng.per_mille(300),
+            destinations,
+            default_destination: settings(rng),
+            ..Config::default()
+        };
+        let crash_per_mille = rng.pick(&[0, 2, 10]);
+        Options {
+            config,
+            append_ms_max: if calm { 5 } else { rng.pick(&[0, 3, 30, 2_000]) },
+            load_ms_max: if calm { 5 } else { rng.pick(&[0, 3, 30, 1_000]) },
+            flush_per_mille: rng.pick(&[150, 500, 1_000]),
+            crash_per_mille: if calm { 0 } else { crash_per_mille },
+            fault_per_mille: if calm { 0 } else { rng.pick(&[0, 0, 5]) },
+            full_per_mille: if calm { 0 } else { rng.pick(&[0, 0, 10]) },
+        }
+    }
+}
+
+fn settings(rng: &mut Rng) -> DestinationSettings {
+    let prefix = rng.per_mille(200).then(|| Text::from_static("DLQ."));
+    DestinationSettings {
+        dispatch_policy: rng.pick(&["round-robin", "round-robin", "least-in-flight", NONSENSE]).into(),
+        prioritized_messages: rng.per_mille(250),
+        memory_bytes_limit: if rng.per_mille(100) { 5_000 } else { 0 },
+        expire_messages_period_ms: rng.pick(&[0, 100, 5_000, 30_000]),
+        dead_letter_queue: Text::from_static("ActiveMQ.DLQ"),
+        individual_dead_letter_prefix: prefix,
+        dead_letter_expired: rng.per_mille(500),
+        dead_letter_non_persistent: rng.per_mille(300),
+    }
+}
+
+/// Whether a queue takes dead letters, as far as the drawn options go.
+pub fn is_dead_letter_queue(name: &str) -> bool {
+    name == "ActiveMQ.DLQ" || name.starts_with("DLQ.")
+}

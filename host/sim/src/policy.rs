@@ -1,0 +1,92 @@
+//! Dispatch policies of the simulated broker: the native ones, and one that answers nonsense.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use plugin::native::NativeHost;
+use plugin::{
+    Columns, Decided, DispatchBatch, LEAVE, MemberChange, PolicyError, PolicyHost, PolicyInfo, PolicyStats,
+    QueueDispatch, SymbolTable,
+};
+
+use crate::rng::Rng;
+
+/// Name of the policy that answers nonsense.
+pub const NONSENSE: &str = "nonsense";
+
+/// The native host with one policy more.
+pub struct Host {
+    native: NativeHost,
+    seed: u64,
+    tame: Arc<AtomicBool>,
+}
+
+impl Host {
+    /// Once `tame` is set the nonsense still is nonsense, but holds nothing back: a policy that gives nothing to
+    /// anybody would be right to starve a queue.
+    pub fn new(seed: u64, tame: Arc<AtomicBool>) -> Host {
+        Host { native: NativeHost::new(), seed, tame }
+    }
+}
+
+impl PolicyHost for Host {
+    fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
+        if policy == NONSENSE {
+            let seed =
+                destination.bytes().fold(self.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+            return Ok(Box::new(Nonsense {
+                rng: Rng::new(seed),
+                tame: self.tame.clone(),
+                stats: PolicyStats::default(),
+            }));
+        }
+        self.native.queue_dispatch(policy, destination)
+    }
+
+    fn names(&self) -> Vec<PolicyInfo> {
+        self.native.names()
+    }
+
+    fn symbols(&self) -> &Arc<SymbolTable> {
+        self.native.symbols()
+    }
+}
+
+struct Nonsense {
+    rng: Rng,
+    tame: Arc<AtomicBool>,
+    stats: PolicyStats,
+}
+
+impl QueueDispatch for Nonsense {
+    fn wants(&self) -> Columns {
+        Columns::default()
+    }
+
+    fn rows_max(&self) -> usize {
+        7
+    }
+
+    fn members_changed(&mut self, _changes: &[MemberChange]) {}
+
+    fn plan(&mut self, batch: &DispatchBatch<'_>, out: &mut Vec<u32>) -> Decided {
+        out.clear();
+        let tame = self.tame.load(Ordering::Relaxed);
+        let length = if tame { batch.rows } else { self.rng.index(batch.rows + 3) };
+        for _ in 0..length {
+            let slot = match self.rng.below(4) {
+                0 if !tame => LEAVE,
+                0 | 1 => self.rng.below(9) as u32,
+                2 => u32::MAX - 1,
+                _ => batch.consumers[self.rng.index(batch.consumers.len())].slot,
+            };
+            out.push(slot);
+        }
+        self.stats.count(batch.rows, Decided::Policy);
+        Decided::Policy
+    }
+
+    fn stats(&self) -> PolicyStats {
+        self.stats
+    }
+}

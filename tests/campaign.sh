@@ -1,0 +1,26 @@
+#!/bin/sh
+# The long campaigns, with a summary at the end that can be pasted. Usage: tests/campaign.sh PROGRAM [KILLS] [CUTS] [SEEDS]
+set -eu
+cd "$(dirname "$0")/.."
+program=$1
+kills=${2:-200}
+cuts=${3:-200}
+seeds=${4:-20000}
+home=$(mktemp -d)
+trap 'rm -rf "$home"' EXIT
+summary=$home/summary
+
+echo "== kills: $kills, both protocols"
+"$program" bench kill --program "$program" --data "$home/kills" --kills "$kills" --seed 1 --both | tee "$home/kills.log"
+tail -n 3 "$home/kills.log" >>"$summary"
+
+echo "== simulated power cuts: $cuts"
+tests/powercut/campaign.sh "$cuts" | tee "$home/cuts.log"
+tail -n 3 "$home/cuts.log" >>"$summary"
+
+echo "== simulated lives: $seeds seeds"
+cargo run --locked --release -q -p sim -- run --seeds "0..$seeds" | tee "$home/sim.log"
+tail -n 1 "$home/sim.log" >>"$summary"
+
+printf '\n== summary\n'
+cat "$summary"
