@@ -2,41 +2,23 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
-use crate::support::{Broker, PATIENCE, Stomp, until};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// A good client that works while others do not behave.
-struct Witness(Stomp);
+use crate::support::{Broker, PATIENCE, Stomp, Witness, until};
 
-impl Witness {
-    fn new(broker: &Broker) -> Witness {
-        let mut client = broker.client();
-        client.subscribe("WITNESS", "auto");
-        Witness(client)
-    }
-
-    fn is_well(&mut self) {
-        self.0.send("SEND\ndestination:/queue/WITNESS\n\nstill here");
-        assert_eq!(self.0.frame().body, "still here");
-    }
-}
-
-/// Sends bytes and reads until the broker closes or `quiet` passes; the socket's end is what counts.
+/// Sends bytes and no more, and reads to the end; true if there was one.
 fn throw(address: SocketAddr, bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut socket = TcpStream::connect(address).expect("a broker");
-    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let _ = socket.write_all(bytes);
+    let _ = socket.shutdown(std::net::Shutdown::Write);
     let mut answer = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        match socket.read(&mut buffer) {
-            Ok(0) => return (answer, true),
-            Ok(length) => answer.extend(&buffer[..length]),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return (answer, true),
-            Err(_) => return (answer, false),
-        }
-    }
+    let closed = match socket.read_to_end(&mut answer) {
+        Ok(_) => true,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    };
+    (answer, closed)
 }
 
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -79,7 +61,7 @@ fn lying_sizes_are_not_believed() {
         let mut frame = size.to_be_bytes().to_vec();
         frame.extend([1, b'A', b'c', b't', b'i', b'v', b'e', b'M', b'Q', 0, 0, 0, 12]);
         for _ in 0..20 {
-            let (_, closed) = throw_and_half_close(broker.openwire, &frame);
+            let (_, closed) = throw(broker.openwire, &frame);
             assert!(closed, "a size of {size:#x} ends the connection");
         }
         witness.is_well();
@@ -87,27 +69,14 @@ fn lying_sizes_are_not_believed() {
     assert!(broker.resident() < before + 32 * 1024 * 1024);
 }
 
-fn throw_and_half_close(address: SocketAddr, bytes: &[u8]) -> (Vec<u8>, bool) {
-    let mut socket = TcpStream::connect(address).expect("a broker");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let _ = socket.write_all(bytes);
-    let _ = socket.shutdown(std::net::Shutdown::Write);
-    let mut answer = Vec::new();
-    let closed = match socket.read_to_end(&mut answer) {
-        Ok(_) => true,
-        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
-    };
-    (answer, closed)
-}
-
 #[test]
 fn the_wrong_protocol_is_cut_off() {
     let broker = Broker::start();
-    let (_, closed) = throw_and_half_close(broker.openwire, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (_, closed) = throw(broker.openwire, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(closed);
     let (answer, closed) = throw(broker.stomp, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n\0");
     assert!(closed && answer.starts_with(b"ERROR"), "{}", String::from_utf8_lossy(&answer));
-    let (_, closed) = throw_and_half_close(broker.openwire, b"CONNECT\naccept-version:1.2\n\n\0");
+    let (_, closed) = throw(broker.openwire, b"CONNECT\naccept-version:1.2\n\n\0");
     assert!(closed);
     Witness::new(&broker).is_well();
 }
@@ -163,6 +132,45 @@ fn strangers_who_say_nothing_are_bounded() {
     witness.is_well();
 }
 
+/// Ten thousand, all there at the same time, each with the first half of a handshake. The broker began with 256
+/// descriptors and asked for more itself.
+#[test]
+fn ten_thousand_strangers_leave_room_for_others() {
+    let wanted = 10_000;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max((wanted + 2_000).min(hard)), hard).expect("more descriptors");
+    let count = wanted.min(hard.saturating_sub(2_000)) as usize;
+    if count < wanted as usize {
+        println!("{count} connections in place of {wanted}: the system allows {hard} descriptors (ulimit -Hn)");
+    }
+    let broker = Broker::start();
+    let mut witness = Witness::new(&broker);
+    let others = broker.total("connections") as usize;
+    let before = broker.resident();
+    let mut strangers = Vec::with_capacity(count);
+    for number in 0..count {
+        let (address, half) = match number % 2 {
+            0 => (broker.openwire, &b"\0\0\0\x80\x01Activ"[..]),
+            _ => (broker.stomp, b"CONNECT\naccept-ver"),
+        };
+        let mut stranger = TcpStream::connect(address).unwrap_or_else(|error| panic!("stranger {number}: {error}"));
+        stranger.write_all(half).expect("sent");
+        strangers.push(stranger);
+        if number % 1_000 == 0 {
+            witness.is_well();
+        }
+    }
+    until("all to be accepted", || broker.total("connections") as usize == others + count);
+    witness.is_well();
+    let grown = broker.resident().saturating_sub(before);
+    println!("{count} strangers take {} MB", grown >> 20);
+    assert!(grown < 128 * 1024 * 1024, "{count} strangers take {} MB", grown >> 20);
+    broker.client().publish("Q", "a newcomer is served");
+    drop(strangers);
+    until("all to be gone", || broker.total("connections") as usize <= others + 1);
+    witness.is_well();
+}
+
 /// A consumer that never reads holds up nobody and costs a window.
 #[test]
 fn a_deaf_consumer_is_bounded() {
@@ -195,5 +203,5 @@ fn torn_connections_leave_nothing() {
     client.subscribe("TORN", "auto");
     client.publish("TORN", "only this");
     assert_eq!(client.frame().body, "only this");
-    until("no panic", || !broker.log().contains("panicked"));
+    assert!(!broker.log().contains("panicked"), "{}", broker.log());
 }

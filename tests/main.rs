@@ -1,8 +1,11 @@
 //! The real program from outside: started, spoken to, killed, started again. One binary, so that it links once.
 
 mod arrows;
+mod disk;
 mod durability;
 mod first_message;
 mod hostile;
+mod hostile_openwire;
+mod openwire;
 mod policies;
 mod support;

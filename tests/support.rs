@@ -34,6 +34,11 @@ impl Broker {
         Broker::start_on(tempfile::tempdir().expect("a folder"), "", "?transport.connectAttemptTimeout=1500")
     }
 
+    /// One whose connectors take frames up to `bytes`.
+    pub(crate) fn start_with_frames_up_to(bytes: u32) -> Broker {
+        Broker::start_on(tempfile::tempdir().expect("a folder"), "", &format!("?wireFormat.maxFrameSize={bytes}"))
+    }
+
     pub(crate) fn start_in(home: tempfile::TempDir, more: &str) -> Broker {
         Broker::start_on(home, more, "")
     }
@@ -45,7 +50,9 @@ impl Broker {
         );
         std::fs::write(home.path().join("jackfield.toml"), config).expect("a file");
         let log = std::fs::File::options().create(true).append(true).open(home.path().join("log")).expect("a file");
-        let mut child = Command::new(PROGRAM)
+        // Few descriptors to begin with: the program itself asks for what it is allowed to have.
+        let mut child = Command::new("sh")
+            .args(["-c", "ulimit -S -n 256; exec \"$0\" \"$@\"", PROGRAM])
             .args(["serve", "--config", "jackfield.toml", "--data", "data"])
             .current_dir(home.path())
             .stdin(Stdio::null())
@@ -110,8 +117,69 @@ impl Broker {
         line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).expect("a number") * 1024
     }
 
+    /// What the broker says about its destinations, in order of their names: asked for after everything that it has
+    /// answered.
+    pub(crate) fn destinations(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self.report().into_iter().filter(|line| line.starts_with("destination ")).collect();
+        lines.sort();
+        lines
+    }
+
+    /// A figure of the totals.
+    pub(crate) fn total(&self, name: &str) -> u64 {
+        let report = self.report();
+        let totals = report.iter().find(|line| line.starts_with("totals ")).expect("totals");
+        figure(totals, name)
+    }
+
+    /// The lines of a report made now.
+    pub(crate) fn report(&self) -> Vec<String> {
+        const START: &str = "report: totals";
+        let before = self.log().matches(START).count();
+        // The second report begins when the first is whole.
+        for wanted in [before + 1, before + 2] {
+            self.signal(nix::sys::signal::Signal::SIGUSR1);
+            until("the report", || self.log().matches(START).count() >= wanted);
+        }
+        let log = self.log();
+        let lines = log.lines().filter_map(|line| line.split_once(" report: ")).map(|(_, line)| line.to_owned());
+        let mut starts = 0;
+        lines
+            .skip_while(|line| {
+                starts += usize::from(line.starts_with("totals "));
+                starts <= before
+            })
+            .enumerate()
+            .take_while(|(at, line)| *at == 0 || !line.starts_with("totals "))
+            .map(|(_, line)| line)
+            .collect()
+    }
+
     pub(crate) fn client(&self) -> Stomp {
         Stomp::connect(self.stomp)
+    }
+}
+
+/// The number behind `name=` in a line of a report.
+pub(crate) fn figure(line: &str, name: &str) -> u64 {
+    let mut words = line.split(' ').filter_map(|word| word.split_once('='));
+    let value = words.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in {line}"))
+}
+
+/// A good client that works while others do not behave.
+pub(crate) struct Witness(Stomp);
+
+impl Witness {
+    pub(crate) fn new(broker: &Broker) -> Witness {
+        let mut client = broker.client();
+        client.subscribe("WITNESS", "auto");
+        Witness(client)
+    }
+
+    pub(crate) fn is_well(&mut self) {
+        self.0.send("SEND\ndestination:/queue/WITNESS\n\nstill here");
+        assert_eq!(self.0.frame().body, "still here");
     }
 }
 

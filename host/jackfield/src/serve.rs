@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use journal::JournalError;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use server::{Listener, Server};
 
@@ -35,6 +36,7 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
         eprintln!("jackfield: {error:#}");
         return Exit::Internal;
     }
+    ask_for_descriptors();
     say_what_holds(&found);
     match start(&found.config) {
         Ok(server) => {
@@ -58,6 +60,16 @@ fn with_arguments(found: Found, args: &cli::Serve) -> Found {
         config.log.level.clone_from(level);
     }
     Found { config, file }
+}
+
+/// Each connection takes a descriptor, and systems grant a process few of them unless it asks for what it may have.
+fn ask_for_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map(|()| hard));
+    match raised {
+        Ok(limit) => tracing::debug!(limit, "open files allowed"),
+        Err(error) => tracing::warn!("the limit of open files cannot be raised: {error}"),
+    }
 }
 
 /// Opens journal, policies and ports; an error is logged and becomes an exit code.

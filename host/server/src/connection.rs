@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Config;
 use crate::core::now_ms;
-use crate::inbox::{Batch, Inbox, Input};
+use crate::inbox::{Batch, Content, Inbox, Input};
 use crate::outbox::Outbox;
 
 /// How long a closing connection may take to accept its last bytes.
@@ -39,6 +39,9 @@ pub(crate) struct Connection {
     paused: bool,
     /// The session was last told that its peer is read.
     reads: bool,
+    /// The peer takes nothing any more, for this reason. It is read to its end all the same: a client that sends
+    /// without waiting and closes at once has sent.
+    deaf: Option<String>,
     /// A batch left that may have been as large as a batch can be.
     full_batch: bool,
 }
@@ -48,7 +51,7 @@ struct Farewell(ConnectionKey, Arc<Inbox>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        self.1.push(Input::Closed(self.0));
+        self.1.push_batch(Batch { connection: self.0, content: Content::Closed });
     }
 }
 
@@ -69,6 +72,7 @@ impl Connection {
             written: 0,
             paused: false,
             reads: true,
+            deaf: None,
             full_batch: false,
         }
     }
@@ -88,6 +92,9 @@ impl Connection {
             self.tell_reading();
             if self.out.commands.is_empty() && self.out.close.is_none() && self.session.has_more() {
                 self.session.receive(&mut self.buffer, now_ms(), &mut self.out);
+            }
+            if self.deaf.is_some() {
+                self.out.bytes.clear();
             }
             self.note_encoded();
             self.hand_over_if_possible();
@@ -121,16 +128,16 @@ impl Connection {
                 },
                 wrote = writer.write_buf(&mut self.out.bytes), if handed_over && !self.out.bytes.is_empty() => {
                     match wrote {
-                        Ok(0) => return "the peer closed the connection".to_owned(),
+                        Ok(0) => self.deaf = Some("the peer closed the connection".to_owned()),
                         Ok(_) => self.note_written(),
-                        Err(error) => return format!("writing failed: {error}"),
+                        Err(error) => self.deaf = Some(format!("writing failed: {error}")),
                     }
                 }
                 () = self.outbox.ready(), if !self.is_crowded() => {}
                 read = reader.read_buf(&mut self.buffer), if may_read => match read {
-                    Ok(0) => return "the peer closed the connection".to_owned(),
+                    Ok(0) => return self.last_words("the peer closed the connection".to_owned()).await,
                     Ok(_) => self.session.receive(&mut self.buffer, now_ms(), &mut self.out),
-                    Err(error) => return format!("reading failed: {error}"),
+                    Err(error) => return self.last_words(format!("reading failed: {error}")).await,
                 },
                 () = sleep_until(Instant::now() + due) => self.session.tick(now_ms(), &mut self.out),
             }
@@ -139,6 +146,26 @@ impl Connection {
                 return "the broker stopped".to_owned();
             }
         }
+    }
+
+    /// The peer is gone, but what it sent before counts: whole frames still in the buffer are taken.
+    async fn last_words(mut self, why: String) -> String {
+        loop {
+            if !self.out.commands.is_empty() {
+                match self.permits.clone().acquire_owned().await {
+                    Ok(permit) => self.hand_over(permit),
+                    Err(_) => break,
+                }
+            }
+            if !self.session.has_more() {
+                break;
+            }
+            self.session.receive(&mut self.buffer, now_ms(), &mut self.out);
+            if self.out.commands.is_empty() {
+                break;
+            }
+        }
+        self.deaf.unwrap_or(why)
     }
 
     /// Tells the session when nothing is read from its peer, whose silence means nothing then.
@@ -205,7 +232,7 @@ impl Connection {
         }
         let commands = std::mem::take(&mut self.out.commands);
         self.full_batch = true;
-        self.inbox.push_batch(Batch { connection: self.key, commands, _permit: permit });
+        self.inbox.push_batch(Batch { connection: self.key, content: Content::Commands(commands, permit) });
     }
 
     /// Writes the last bytes and hands over the last commands.

@@ -9,7 +9,7 @@ use broker::{Broker, LoadId};
 use message::{Command, ConnectionKey, Event, Sequence};
 use rustc_hash::FxHashMap;
 
-use crate::inbox::{Batch, Inbox, Input};
+use crate::inbox::{Batch, Content, Inbox, Input};
 use crate::outbox::Outbox;
 use crate::report;
 use crate::writer::Queue;
@@ -45,10 +45,6 @@ impl Core {
             for input in inputs.drain(..) {
                 match input {
                     Input::Opened(key, outbox) => drop(outboxes.insert(key, outbox)),
-                    Input::Closed(key) => {
-                        outboxes.remove(&key);
-                        self.broker.handle(key, Command::Disconnect, now);
-                    }
                     Input::Persisted(position) => self.broker.persisted(position),
                     Input::Loaded(id, bodies) => self.broker.loaded(id, bodies),
                     Input::Room(room) => self.broker.journal_room(room),
@@ -57,8 +53,16 @@ impl Core {
                 }
             }
             for batch in batches.drain(..) {
-                for command in batch.commands {
-                    self.broker.handle(batch.connection, command, now);
+                match batch.content {
+                    Content::Commands(commands, _permit) => {
+                        for command in commands {
+                            self.broker.handle(batch.connection, command, now);
+                        }
+                    }
+                    Content::Closed => {
+                        outboxes.remove(&batch.connection);
+                        self.broker.handle(batch.connection, Command::Disconnect, now);
+                    }
                 }
             }
             if self.broker.poll_timeout().is_some_and(|due| due <= now) {

@@ -13,8 +13,6 @@ use crate::outbox::Outbox;
 pub(crate) enum Input {
     /// A socket was accepted; its session will speak under this key.
     Opened(ConnectionKey, std::sync::Arc<Outbox>),
-    /// The socket is closed.
-    Closed(ConnectionKey),
     /// The journal reached this position.
     Persisted(Position),
     /// Bodies came from the journal.
@@ -27,11 +25,17 @@ pub(crate) enum Input {
     Stop,
 }
 
-/// Commands of one connection; the permit lets its task send the next batch once this one is dropped.
+/// What a connection's task sends, in order.
 pub(crate) struct Batch {
     pub(crate) connection: ConnectionKey,
-    pub(crate) commands: Vec<Command>,
-    pub(crate) _permit: OwnedSemaphorePermit,
+    pub(crate) content: Content,
+}
+
+pub(crate) enum Content {
+    /// Commands; the permit lets the task send the next batch once this one is dropped.
+    Commands(Vec<Command>, OwnedSemaphorePermit),
+    /// The socket is closed. Stands behind the last commands, which count.
+    Closed,
 }
 
 #[derive(Default)]

@@ -24,6 +24,8 @@ use self::{openwire::OpenWire, stomp::Stomp};
 /// The largest frame the generator takes.
 const FRAME_BYTES_MAX: usize = 128 << 20;
 const INPUT_BYTES: usize = 256 << 10;
+/// Longest silence of a peer that was told good-bye.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connect, a login or a confirmation may take before the connection counts as lost.
 pub(crate) const CONFIRM_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -320,8 +322,13 @@ impl Client {
             Protocols::OpenWire(openwire) => openwire.shutdown(&mut self.output),
             Protocols::Stomp(stomp) => stomp.shutdown(&mut self.output),
         }
-        // The peer may be gone already, which is what closing wants.
-        let _ = self.flush();
+        // The peer may be gone already, which is what closing wants. Otherwise it is heard to its end: a socket that is
+        // closed with something unread throws away what was written and not yet taken.
+        if self.flush().is_ok() && self.stream.shutdown(std::net::Shutdown::Write).is_ok() {
+            let _ = self.stream.set_read_timeout(Some(CLOSE_TIMEOUT));
+            let mut rest = [0; 16 << 10];
+            while self.stream.read(&mut rest).is_ok_and(|length| length > 0) {}
+        }
     }
 
     /// The body of a delivery; valid until the next receive.
