@@ -22,5 +22,13 @@ echo "== simulated lives: $seeds seeds"
 cargo run --locked --release -q -p sim -- run --seeds "0..$seeds" | tee "$home/sim.log"
 tail -n 1 "$home/sim.log" >>"$summary"
 
+echo "== a backlog of $backlog_mb MB"
+tests/backlog.sh "$program" "$backlog_mb" | tee "$home/backlog.log"
+tail -n 1 "$home/backlog.log" >>"$summary"
+
+echo "== fuzzing: $fuzz_s s for each decoder"
+tests/fuzz.sh "$fuzz_s" | tee "$home/fuzz.log"
+cat "$home/fuzz.log" >>"$summary"
+
 printf '\n== summary\n'
 cat "$summary"

@@ -117,19 +117,23 @@ impl Broker {
         line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).expect("a number") * 1024
     }
 
+    /// Files and sockets that it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("alive").count()
+    }
+
+    /// A figure of the totals.
+    pub(crate) fn total(&self, name: &str) -> u64 {
+        let report = self.report();
+        figure(report.iter().find(|line| line.starts_with("totals ")).expect("totals"), name)
+    }
+
     /// What the broker says about its destinations, in order of their names: asked for after everything that it has
     /// answered.
     pub(crate) fn destinations(&self) -> Vec<String> {
         let mut lines: Vec<_> = self.report().into_iter().filter(|line| line.starts_with("destination ")).collect();
         lines.sort();
         lines
-    }
-
-    /// A figure of the totals.
-    pub(crate) fn total(&self, name: &str) -> u64 {
-        let report = self.report();
-        let totals = report.iter().find(|line| line.starts_with("totals ")).expect("totals");
-        figure(totals, name)
     }
 
     /// The lines of a report made now.
@@ -266,14 +270,7 @@ impl Stomp {
         self.receipts += 1;
         let id = self.receipts.to_string();
         self.send(&format!("{frame}receipt:{id}\n\n{body}"));
-        let answer = loop {
-            let frame = self.read_frame().expect("a receipt");
-            match frame.command.as_str() {
-                "MESSAGE" => self.early.push_back(frame),
-                _ => break frame,
-            }
-        };
-        assert_eq!((answer.command.as_str(), answer.header("receipt-id")), ("RECEIPT", id.as_str()), "{answer:?}");
+        self.expect_receipt(&id);
     }
 
     /// A confirmed persistent message.
@@ -290,6 +287,26 @@ impl Stomp {
 
     pub(crate) fn ack(&mut self, message: &Frame) {
         self.confirm(&format!("ACK\nid:{}\n", message.header("ack")), "");
+    }
+
+    /// Waits for a receipt; messages that come before it are kept.
+    pub(crate) fn expect_receipt(&mut self, id: &str) {
+        let answer = loop {
+            let frame = self.read_frame().expect("a receipt");
+            match frame.command.as_str() {
+                "MESSAGE" => self.early.push_back(frame),
+                _ => break frame,
+            }
+        };
+        assert_eq!((answer.command.as_str(), answer.header("receipt-id")), ("RECEIPT", id), "{answer:?}");
+    }
+
+    /// Whether the broker has said nothing so far.
+    pub(crate) fn nothing_came(&mut self) -> bool {
+        self.socket.set_nonblocking(true).expect("a socket");
+        let read = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).expect("a socket");
+        self.unread.is_empty() && matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// The next frame; heart-beats are passed over.

@@ -197,8 +197,8 @@ impl Broker {
             if line.selective {
                 let (anybody, with_credit) = self.candidates(line, &scratch.consumers, &message, &entry, &mut mask);
                 if !anybody {
-                    if only_unmatched && let Some(next) = line.pending.place_at(at + 1) {
-                        line.unmatched = next;
+                    if only_unmatched && let Some(place) = line.pending.place_at(at) {
+                        line.unmatched = place.after();
                     }
                     self.put_aside(line, at);
                     continue;
@@ -251,8 +251,6 @@ impl Broker {
             line.resident -= size;
             self.resident -= size;
             line.away += 1;
-            let place = line.pending.place_at(at).expect("looked at just now");
-            line.load_from = line.load_from.min(place);
         }
     }
 
@@ -313,8 +311,11 @@ impl Broker {
         if line.loading || line.away == 0 || line.members.is_empty() {
             return;
         }
-        let from = line.load_from.max(line.unmatched);
-        let starved = line.pending.at(line.pending.index_from(line.unmatched)).is_none_or(|e| e.message.is_none());
+        let first = line.pending.index_from(line.unmatched);
+        let first = (first..line.pending.span()).find_map(|at| line.pending.at(at).filter(|entry| !entry.is_taken()));
+        let starved = first.is_none_or(|entry| entry.message.is_none());
+        // What was put aside stands before what was fetched last; it is fetched again once nothing else stands first.
+        let from = if starved { line.unmatched } else { line.load_from.max(line.unmatched) };
         if line.resident > window / 2 && !starved {
             return;
         }

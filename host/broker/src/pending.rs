@@ -12,6 +12,11 @@ pub(crate) struct Place(u8, Sequence);
 
 impl Place {
     pub(crate) const FIRST: Place = Place(0, 0);
+
+    /// The place right behind this one.
+    pub(crate) fn after(self) -> Place {
+        Place(self.0, self.1 + 1)
+    }
 }
 
 #[derive(Debug, Default)]

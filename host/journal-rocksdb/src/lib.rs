@@ -37,6 +37,10 @@ const STALL_POLL: Duration = Duration::from_millis(1);
 /// … and for how long.
 const STALL_MAX: Duration = Duration::from_secs(30);
 
+/// How long the engine may take to get over a want of space of its own threads. It leaves half-written files behind
+/// with each attempt, and may eat up all space that comes back; a restart clears them away.
+const ENGINE_FAILED_MAX: Duration = Duration::from_secs(20);
+
 /// Where the journal is and what it may use.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -89,6 +93,8 @@ struct Shared {
     first_error: OnceLock<String>,
     space: Space,
     counters: Counters,
+    /// When an append was first refused because the engine's own threads had failed; cleared when one goes through.
+    failed_since: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -121,7 +127,8 @@ impl RocksJournal {
         let epoch = state.epoch + 1;
         state::put_number(&mut batch, &families(&db), &keys::EPOCH, epoch);
         let (first_error, counters) = (OnceLock::new(), Counters::default());
-        let shared = Shared { db, state: Mutex::default(), first_error, space, counters };
+        let failed_since = Mutex::default();
+        let shared = Shared { db, state: Mutex::default(), first_error, space, counters, failed_since };
         shared.write(&mut state, &batch, "store the epoch")?;
         state.epoch = epoch;
         *shared.lock() = state;
@@ -332,11 +339,12 @@ impl Shared {
     /// The engine's own threads may still have run out of space. The engine then refuses writes until it has flushed
     /// what it could not, which it tries by itself; a probe tells whether it has, and can fail without harm.
     fn check_room(&self) -> Result<(), JournalError> {
-        if self.space.room(self.seen()) == Room::Full {
-            return Err(self.refuse());
-        }
+        let full = self.space.room(self.seen()) == Room::Full;
         if !self.engine_failed() {
-            return Ok(());
+            return if full { Err(self.refuse()) } else { Ok(()) };
+        }
+        if full {
+            return Err(self.refuse_or_give_up());
         }
         let errors = self.engine_errors();
         let mut probe = WriteBatch::default();
@@ -344,11 +352,24 @@ impl Shared {
         match self.db.write_opt(probe, &engine::synced()) {
             Ok(()) => {
                 self.counters.engine_errors.store(errors, Ordering::Relaxed);
+                *self.failed_since.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
                 Ok(())
             }
-            Err(e) if engine::is_no_space_elsewhere(&e) || e.kind() == ErrorKind::Incomplete => Err(self.refuse()),
+            Err(e) if engine::is_no_space_elsewhere(&e) || e.kind() == ErrorKind::Incomplete => {
+                Err(self.refuse_or_give_up())
+            }
             Err(e) => Err(self.poison(engine::error("append", &e))),
         }
+    }
+
+    /// Refuses while the engine may still get over its want of space.
+    fn refuse_or_give_up(&self) -> JournalError {
+        let mut since = self.failed_since.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if since.get_or_insert_with(Instant::now).elapsed() < ENGINE_FAILED_MAX {
+            return self.refuse();
+        }
+        let cause = "it ran out of space and did not recover; make room and start again".into();
+        self.poison(JournalError::Engine { attempt: "append", cause })
     }
 
     fn refuse(&self) -> JournalError {

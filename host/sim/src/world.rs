@@ -66,6 +66,8 @@ pub struct World {
     pub(crate) queues: u64,
     pub(crate) calm: bool,
     last_key: ConnectionKey,
+    /// Requests for bodies since a client said something.
+    loads_in_row: usize,
     full: bool,
     tame: Arc<AtomicBool>,
     trace_length: usize,
@@ -109,6 +111,7 @@ impl World {
             tamper,
             calm: false,
             last_key: 0,
+            loads_in_row: 0,
             full: false,
             tame,
             trace_length: TRACE_LENGTH,
@@ -195,6 +198,7 @@ impl World {
     /// A request reaches the broker; what it answers at once is heard at once.
     pub(crate) fn carry_out(&mut self, from: ConnectionKey, command: Command) {
         self.say(from, Said::Command(command.clone()));
+        self.loads_in_row = 0;
         self.broker.handle(from, command.clone(), self.now);
         let events = self.poll();
         let receipt = receipt_of(&command);
@@ -221,6 +225,13 @@ impl World {
         while let Some((id, sequences)) = self.broker.poll_load() {
             let due = self.now + self.rng.between(0, self.options.load_ms_max);
             self.disk.ask(due, id, sequences);
+            self.loads_in_row += 1;
+        }
+        if self.loads_in_row > 100 {
+            let pending: usize = self.broker.report().iter().map(|line| line.pending).sum();
+            if self.loads_in_row > 100 + 2 * pending {
+                self.oracle.broken(format!("{} reads in a row with {pending} messages waiting", self.loads_in_row));
+            }
         }
         self.hear();
     }

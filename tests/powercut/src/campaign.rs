@@ -204,7 +204,7 @@ impl Campaign {
                 if said.done {
                     break;
                 }
-                if reserves || restarts > 20 {
+                if restarts > 20 {
                     return Err(format!("seed {seed}, reserves {reserves}: stopped: {:?}", said.error));
                 }
                 restarts += 1;

@@ -388,6 +388,9 @@ impl<'a> Producer<'a> {
 
     fn send(&mut self, sent_ns: u64, confirm: bool, transacted: bool) -> u32 {
         let head = Head { producer: self.index, sequence: self.sequence, sent_ns };
+        if self.plan.fresh_bodies {
+            body::fill(&mut self.body, self.plan.body_bytes, (u64::from(self.index) << 48) | self.sequence);
+        }
         body::write(&mut self.body, head, false);
         let property = self.plan.selectors.then(|| ("share", (self.sequence % u64::from(self.plan.consumers)) as i32));
         let message = Outgoing {

@@ -91,6 +91,9 @@ pub(crate) struct Load {
     /// Messages, connections or queues, where the scenario counts them.
     #[arg(long)]
     pub(crate) count: Option<u64>,
+    /// Fills each body anew, so that no compression makes a row of messages smaller.
+    #[arg(long)]
+    pub(crate) fresh_bodies: bool,
     /// OpenWire's loose encoding instead of the tight one.
     #[arg(long)]
     pub(crate) loose: bool,
@@ -211,6 +214,7 @@ impl Load {
         }
         plan.persistent |= self.persistent;
         plan.topic |= self.topic;
+        plan.fresh_bodies |= self.fresh_bodies;
         plan.producers = self.producers.unwrap_or(plan.producers);
         plan.consumers = self.consumers.unwrap_or(plan.consumers);
         plan.body_bytes = self.body.map_or(plan.body_bytes, |bytes| bytes as usize);

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) producers: u32,
     pub(crate) consumers: u32,
     pub(crate) body_bytes: usize,
+    /// Each body is filled anew.
+    pub(crate) fresh_bodies: bool,
     pub(crate) persistent: bool,
     pub(crate) sending: Sending,
     pub(crate) acking: Acking,
@@ -77,6 +79,7 @@ const BASE: Plan = Plan {
     producers: 1,
     consumers: 1,
     body_bytes: 1024,
+    fresh_bodies: false,
     persistent: true,
     sending: Sending::Sync,
     acking: Acking::Each,

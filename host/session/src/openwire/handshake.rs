@@ -83,6 +83,8 @@ impl OpenWireSession {
                 *introduced = true;
                 self.answer(info.header, out);
             }
+            // A client that comes back says so before it logs in (row L01). It asks for nothing and gets nothing.
+            (Command::ConnectionControl(control), State::Stranger { .. }) => self.answer(control.header, out),
             (Command::ConnectionInfo(info), State::Stranger { .. }) => self.log_in(info, out),
             (other, _) => {
                 let header = other.header().copied().unwrap_or_default();

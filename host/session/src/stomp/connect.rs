@@ -10,6 +10,8 @@ use crate::{Credentials, Output};
 const SERVER: &str = concat!("Jackfield/", env!("CARGO_PKG_VERSION"));
 /// The list that goes with a refused `accept-version`.
 const VERSIONS: &str = "1.0,1.1,1.2";
+/// The same list as ActiveMQ spells it in the message.
+const VERSIONS_SPELLED: &str = "[1.2, 1.1, 1.0]";
 
 impl StompSession {
     /// Looks at the command line of the first frame while it arrives, so that whoever speaks another protocol hears so
@@ -61,7 +63,7 @@ impl StompSession {
         let text = |name| frame.get(name).map(|value| &**value);
         let accepts = text("accept-version").unwrap_or(Version::V1_0.as_str());
         let Some(version) = Version::newest_in(accepts) else {
-            let message = format!("no common protocol version in [{accepts}]; supported are {VERSIONS}");
+            let message = format!("Invalid Protocol version[{accepts}], supported versions are: {VERSIONS_SPELLED}");
             self.write(&stomp::Command::Error, out, |writer| {
                 writer.header("message", &message);
                 writer.header("version", VERSIONS);
@@ -77,7 +79,7 @@ impl StompSession {
         let (can, want) = self
             .heart_beat
             .agree(wish, least_ms, self.config.heart_beat_grace)
-            .ok_or_else(|| illegal(format!("invalid heart-beat header: {wish}")))?;
+            .ok_or_else(|| illegal(format!("Invalid heart-beat header:{wish}")))?;
 
         let client_id = text("client-id").filter(|id| !id.is_empty());
         let credentials =

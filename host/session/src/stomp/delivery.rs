@@ -133,7 +133,9 @@ impl MessageFrame<'_, '_> {
         let wish = self.transformation(message);
         for (name, value) in message.properties.iter() {
             let replaced = (wish && name == "transformation") || (self.subscription.browser && name == "browser");
-            if !replaced && !is_ours(&name) {
+            if name == "content-length" {
+                self.writer.content_length();
+            } else if !replaced && !is_ours(&name) {
                 property(self.writer, &name, &value);
             }
         }
@@ -209,7 +211,6 @@ fn is_ours(name: &str) -> bool {
     matches!(
         name,
         "ack"
-            | "content-length"
             | "correlation-id"
             | "destination"
             | "expires"

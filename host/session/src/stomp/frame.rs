@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use message::{
-    Ack, AckKind, Command, DestinationKind, MessageId, ProducerId, Refusal, RefusalKind, Subscribe, SubscriptionKey,
-};
+use message::{Ack, AckKind, Command, DestinationKind, MessageId, ProducerId, RefusalKind, Subscribe, SubscriptionKey};
 use selector::{CONVERT_STRING_EXPRESSIONS_PREFIX, Selector};
 use wire::stomp::{self, Frame, Version};
 
@@ -42,7 +40,7 @@ impl StompSession {
             // ActiveMQ has always taken the shortened names.
             C::Unknown(name) if name.starts_with("SUB") => self.subscribe(frame, out),
             C::Unknown(name) if name.starts_with("UNSUB") => self.unsubscribe(frame, out),
-            C::Connect | C::Stomp => fatal("Already connected."),
+            C::Connect | C::Stomp => fatal("Already connected: a duplicate CONNECT or STOMP frame came"),
             C::Connected | C::Message | C::Receipt | C::Error => {
                 fatal(format!("{} is a frame that only brokers send", frame.command.as_str()))
             }
@@ -53,12 +51,8 @@ impl StompSession {
     fn subscribe(&mut self, frame: &Frame, out: &mut Output) -> Result<(), Failure> {
         let text = |name| frame.get(name).map(|value| &**value);
         let id = text("id");
-        match id {
-            None if self.version != Version::V1_0 => return refused("SUBSCRIBE received without a subscription id!"),
-            Some(id) if self.version != Version::V1_0 && self.subscription_ids.contains_key(id) => {
-                return refused(format!("There already is a subscription for: {id}; take another id"));
-            }
-            _ => {}
+        if id.is_none() && self.version != Version::V1_0 {
+            return refused("SUBSCRIBE received without a subscription id!");
         }
         let limit = self.config.consumers_max;
         if self.subscriptions.len() >= limit {
@@ -74,8 +68,8 @@ impl StompSession {
         }
         let selector = match (text("selector"), text("activemq.selector")) {
             (Some(""), _) | (None, None | Some("")) => None,
-            (Some(text), _) => Some(self.selector(&format!("{CONVERT_STRING_EXPRESSIONS_PREFIX}{text}"))?),
-            (None, Some(text)) => Some(self.selector(text)?),
+            (Some(text), _) => Some(self.selector(CONVERT_STRING_EXPRESSIONS_PREFIX, text)?),
+            (None, Some(text)) => Some(self.selector("", text)?),
         };
         let destination = self.destinations.resolve(header, true, out).map_err(Failure::Refused)?;
         let durable_name = text("activemq.subscriptionName");
@@ -122,7 +116,7 @@ impl StompSession {
             receipt: Some(receipt),
         };
         if let Some(id) = &id {
-            self.subscription_ids.insert(id.clone(), key);
+            self.subscription_ids.entry(id.clone()).or_default().push(key);
         }
         let subscription = Subscription {
             key,
@@ -140,10 +134,15 @@ impl StompSession {
         Ok(())
     }
 
-    fn selector(&self, text: &str) -> Result<Arc<Selector>, Failure> {
-        match Selector::parse(text, &self.config.selector) {
+    /// The client's `text` behind a prefix of ours, which must not count in the places that an error names.
+    fn selector(&self, prefix: &str, text: &str) -> Result<Arc<Selector>, Failure> {
+        let limits = &self.config.selector;
+        match Selector::parse(&format!("{prefix}{text}"), limits) {
             Ok(selector) => Ok(Arc::new(selector)),
-            Err(error) => refused(format!("Invalid selector: {error}")),
+            Err(error) => {
+                let error = Selector::parse(text, limits).err().unwrap_or(error);
+                refused(format!("Invalid selector: {text}: {error}"))
+            }
         }
     }
 
@@ -172,7 +171,7 @@ impl StompSession {
             return Ok(());
         }
         let key = match id {
-            Some(id) => self.subscription_ids.get(id).copied(),
+            Some(id) => self.subscription_ids.get(id).and_then(|keys| keys.last().copied()),
             None => self
                 .subscriptions
                 .values()
@@ -192,9 +191,12 @@ impl StompSession {
     pub(super) fn forget(&mut self, key: SubscriptionKey, out: &mut Output) {
         let Some(subscription) = self.subscriptions.remove(&key) else { return };
         if let Some(id) = &subscription.id
-            && self.subscription_ids.get(id) == Some(&key)
+            && let Some(keys) = self.subscription_ids.get_mut(id)
         {
-            self.subscription_ids.remove(id);
+            keys.retain(|other| *other != key);
+            if keys.is_empty() {
+                self.subscription_ids.remove(id);
+            }
         }
         // They are not written any more, but their bytes must not stay in the window.
         for delivery in subscription.parked.into_iter().flatten() {
@@ -296,7 +298,10 @@ impl StompSession {
         let id = MessageId::parse(message).unwrap_or_default();
         let find = |subscription: &Subscription| Some((subscription.key, subscription.find_message(&id, message)?));
         let found = match text("subscription") {
-            Some(name) => self.subscription_ids.get(name).and_then(|key| find(self.subscriptions.get(key)?)),
+            Some(name) => {
+                let keys = self.subscription_ids.get(name).into_iter().flatten().rev();
+                keys.filter_map(|key| self.subscriptions.get(key)).find_map(find)
+            }
             None => self.subscriptions.values().find_map(find),
         };
         match found {
@@ -313,7 +318,7 @@ impl StompSession {
                 let receipt = self.expect(Pending::Disconnect { receipt_id: own(id) });
                 push(out, Command::Fence { receipt });
             }
-            None => self.close(Refusal::new(RefusalKind::Closing, "client disconnected"), out),
+            None => self.leave(out),
         }
     }
 }

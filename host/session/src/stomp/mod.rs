@@ -59,8 +59,8 @@ pub struct StompSession {
     /// Count of the last message taken in.
     sequence: i64,
     subscriptions: BTreeMap<SubscriptionKey, Subscription>,
-    /// Keys by the id that the client gave; the newest subscription of an id.
-    subscription_ids: FxHashMap<Text, SubscriptionKey>,
+    /// Keys by the id that the client gave, oldest first, none empty.
+    subscription_ids: FxHashMap<Text, Vec<SubscriptionKey>>,
     last_subscription: SubscriptionKey,
     transactions: FxHashMap<Text, Transaction>,
     last_transaction: TransactionKey,
@@ -215,7 +215,7 @@ impl StompSession {
                     Err(failure) => self.fail(failure, None, out),
                 },
                 Err(error) => {
-                    if let stomp::Error::TooLong { what: "body" | "frame", .. } = error {
+                    if let stomp::Error::TooLong { what: "data length" | "frame size", .. } = error {
                         self.stats.limit_hit = Some("frame_bytes_max");
                     }
                     self.fail(Failure::Fatal(RefusalKind::IllegalState, error.to_string()), None, out);
@@ -250,6 +250,13 @@ impl StompSession {
     fn close(&mut self, why: Refusal, out: &mut Output) {
         self.state = State::Closed;
         out.close.get_or_insert(why);
+    }
+
+    /// The client said goodbye. The broker machine hears of it before the client sees any answer, or the client's next
+    /// connection would find its client id taken.
+    fn leave(&mut self, out: &mut Output) {
+        push(out, Command::Disconnect);
+        self.close(Refusal::new(RefusalKind::Closing, "client disconnected"), out);
     }
 
     fn write_error(&mut self, message: &str, receipt_id: Option<&str>, out: &mut Output) {
@@ -324,7 +331,7 @@ impl StompSession {
             }
             (Pending::Disconnect { receipt_id }, _) => {
                 self.write_receipt(&receipt_id, out);
-                self.close(Refusal::new(RefusalKind::Closing, "client disconnected"), out);
+                self.leave(out);
             }
         }
     }

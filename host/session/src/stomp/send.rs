@@ -87,6 +87,10 @@ impl StompSession {
             None if standard.content_length.is_some() => BodyKind::Bytes,
             None => BodyKind::Text,
         };
+        if let (BodyKind::Text, Some(length)) = (body_kind, standard.content_length) {
+            // As in ActiveMQ, a text that came with its length leaves with it.
+            properties.push("content-length", length)?;
+        }
         let expiration = number("expires", standard.expires, 0)?;
         let timestamp = number("timestamp", standard.timestamp, now_ms)?;
         let priority: i32 = number("priority", standard.priority, 4)?;

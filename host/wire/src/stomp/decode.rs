@@ -111,11 +111,11 @@ impl Decoder {
             let found = buf[self.searched..].iter().position(|b| matches!(b, b'\n' | 0));
             let end = found.map_or(buf.len(), |found| self.searched + found);
             let (what, limit) = match *lines {
-                0 => ("command line", self.limits.command_bytes_max),
-                _ => ("header line", self.limits.header_bytes_max),
+                0 => ("command length", self.limits.command_bytes_max),
+                _ => ("header length", self.limits.header_bytes_max),
             };
             check(what, end - *line, limit)?;
-            check("head", end, self.limits.head_bytes_max.min(self.limits.frame_bytes_max))?;
+            check("head length", end, self.limits.head_bytes_max.min(self.limits.frame_bytes_max))?;
             self.searched = end;
             if found.is_none() {
                 return Ok(Step::Wait);
@@ -149,12 +149,18 @@ impl Decoder {
         // A number's own parser would take a plus sign.
         let parsed = if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse::<u64>().ok() } else { None };
         let Some(have) = parsed else {
-            return Err(Error::BadContentLength { have: value.chars().take(SHOWN_CHARS_MAX).collect() });
+            let have = value.chars().take(SHOWN_CHARS_MAX).collect();
+            return Err(
+                match digits.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+                    true => Error::NegativeContentLength { have },
+                    false => Error::BadContentLength { have },
+                },
+            );
         };
         let too_long = |what, limit| Error::TooLong { what, have, limit };
-        let length = usize::try_from(have).map_err(|_| too_long("body", self.limits.body_bytes_max))?;
-        check("body", length, self.limits.body_bytes_max)?;
-        check("frame", length.saturating_add(head.bytes), self.limits.frame_bytes_max)?;
+        let length = usize::try_from(have).map_err(|_| too_long("data length", self.limits.body_bytes_max))?;
+        check("data length", length, self.limits.body_bytes_max)?;
+        check("frame size", length.saturating_add(head.bytes), self.limits.frame_bytes_max)?;
         Ok(Some(length))
     }
 
@@ -171,8 +177,8 @@ impl Decoder {
             None => {
                 let found = CStr::from_bytes_until_nul(&buf[self.searched..]).ok().map(CStr::count_bytes);
                 let end = found.map_or(buf.len(), |found| self.searched + found);
-                check("body", end, self.limits.body_bytes_max)?;
-                check("frame", end.saturating_add(head.bytes), self.limits.frame_bytes_max)?;
+                check("data length", end, self.limits.body_bytes_max)?;
+                check("frame size", end.saturating_add(head.bytes), self.limits.frame_bytes_max)?;
                 self.searched = end;
                 if found.is_none() {
                     return Ok(Step::Wait);
@@ -215,45 +221,49 @@ fn parse_head(head: Bytes, lines: usize, version: Version) -> Result<Head, Error
     }
     let command = Command::known(name).unwrap_or_else(|| Command::Unknown(text.slice_ref(name)));
     let escapes = command.escapes(version);
+    let of_broker = matches!(command, Command::Connected | Command::Message | Command::Receipt | Command::Error);
     let mut headers = Vec::with_capacity(lines.saturating_sub(1));
     for (index, header) in rest.enumerate() {
         let line = index + 1;
         // In 1.1 a line ends in LF alone and a CR before it is part of the value.
         let header = if version == Version::V1_1 { header } else { header.strip_suffix('\r').unwrap_or(header) };
-        let (name, value) = header.split_once(':').ok_or(Error::NoColon { line })?;
+        // As in ActiveMQ, what has no colon is a name.
+        let (name, value) = header.split_once(':').unwrap_or((header, ""));
         if name.is_empty() {
             return Err(Error::NoName { line });
         }
-        if escapes {
-            let plain =
-                |part| unescape(&text, part, version).ok_or(Error::BadEscape { line, version: version.as_str() });
-            headers.push((plain(name)?, plain(value)?));
-        } else {
-            let value = if version == Version::V1_0 { value.trim() } else { value };
-            headers.push((text.slice_ref(name), text.slice_ref(value)));
-        }
+        let name = if escapes { unescape(&text, name, version) } else { text.slice_ref(name) };
+        // ActiveMQ reads escapes in CONNECT and in 1.0 too, and there are clients that always write them; brokers
+        // do not.
+        let value = if escapes || !of_broker { unescape(&text, value, version) } else { text.slice_ref(value) };
+        headers.push((name, if version == Version::V1_0 { trimmed(value) } else { value }));
     }
     Ok(Head { command, headers, bytes })
 }
 
-/// `part` of `text` without its escapes; `None` when it holds one that `version` does not define.
-fn unescape(text: &ByteString, part: &str, version: Version) -> Option<ByteString> {
+/// `part` of `text` without its escapes. As in ActiveMQ, one that `version` does not define stays as it is.
+fn unescape(text: &ByteString, part: &str, version: Version) -> ByteString {
     if !part.contains('\\') {
-        return Some(text.slice_ref(part));
+        return text.slice_ref(part);
     }
     let mut plain = String::with_capacity(part.len());
-    let mut chars = part.chars();
-    while let Some(c) = chars.next() {
-        plain.push(match c {
-            '\\' => match chars.next()? {
-                '\\' => '\\',
-                'n' => '\n',
-                'c' => ':',
-                'r' if version == Version::V1_2 => '\r',
-                _ => return None,
-            },
-            c => c,
-        });
+    let mut rest = part;
+    while let Some((before, behind)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let escaped = match behind.as_bytes().first() {
+            Some(b'\\') => Some('\\'),
+            Some(b'n') => Some('\n'),
+            Some(b'c') => Some(':'),
+            Some(b'r') if version == Version::V1_2 => Some('\r'),
+            _ => None,
+        };
+        plain.push(escaped.unwrap_or('\\'));
+        rest = if escaped.is_some() { &behind[1..] } else { behind };
     }
-    Some(plain.into())
+    plain.push_str(rest);
+    plain.into()
+}
+
+fn trimmed(text: ByteString) -> ByteString {
+    text.slice_ref(text.trim())
 }

@@ -1,13 +1,13 @@
-//! What a peer got wrong.
+//! What a peer got wrong. Where ActiveMQ has a sentence for it, that sentence comes first.
 
 /// A breach of the protocol or of a limit. After any of these the stream has no frame boundary left, so the connection
 /// ends; the decoder repeats the error for ever.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A part of the frame is longer than its limit. `have` is what had arrived or was announced.
-    #[error("{what} has {have} bytes, the limit is {limit}")]
+    #[error("The maximum {what} was exceeded: {have} bytes, the limit is {limit}")]
     TooLong {
-        /// Command line, header line, head, body or frame.
+        /// Command length, header length, head length, data length or frame size.
         what: &'static str,
         /// Its length, as far as it is known.
         have: u64,
@@ -15,7 +15,7 @@ pub enum Error {
         limit: usize,
     },
     /// The frame has more header lines than `headers_max`.
-    #[error("frame has more than {limit} headers")]
+    #[error("The maximum number of headers was exceeded: the limit is {limit}")]
     TooManyHeaders {
         /// The limit it broke.
         limit: usize,
@@ -35,34 +35,28 @@ pub enum Error {
         /// Offset in the frame.
         at: usize,
     },
-    /// A header line without a colon.
-    #[error("header line {line} has no colon")]
-    NoColon {
-        /// Which header line, from one.
-        line: usize,
-    },
     /// A header line that begins with its colon.
     #[error("header line {line} has no name")]
     NoName {
         /// Which header line, from one.
         line: usize,
     },
-    /// A backslash before a character this version does not escape, or before none.
-    #[error("header line {line} has an escape that STOMP {version} does not define")]
-    BadEscape {
-        /// Which header line, from one.
-        line: usize,
-        /// The version in force.
-        version: &'static str,
+    /// The content length is a negative number.
+    #[error("Specified content-length may not be negative: {have}")]
+    NegativeContentLength {
+        /// What the header says, cut to a readable length.
+        have: String,
     },
     /// The content length is not a decimal number of at most 64 bits.
-    #[error("content-length is not a number of bytes: {have}")]
+    #[error("Specified content-length is not a valid integer: {have}")]
     BadContentLength {
         /// What the header says, cut to a readable length.
         have: String,
     },
     /// The byte behind a body of announced length is not NUL.
-    #[error("body of content-length {length} is followed by byte {have:#04x}, not by NUL")]
+    #[error(
+        "content-length bytes were read and there was no trailing null byte: byte {have:#04x} follows a body of {length}"
+    )]
     NoNulAfterBody {
         /// The announced length.
         length: usize,

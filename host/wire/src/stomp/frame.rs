@@ -85,8 +85,8 @@ impl Command {
         }
     }
 
-    /// Whether headers of this command are escaped in `version`. CONNECT and CONNECTED never are, so that both sides
-    /// read them before a version is agreed (STOMP 1.2, "Value Encoding").
+    /// Whether headers of this command are written with escapes in `version`. CONNECT and CONNECTED never are, so that
+    /// both sides read them before a version is agreed (STOMP 1.2, "Value Encoding").
     pub(crate) fn escapes(&self, version: Version) -> bool {
         version != Version::V1_0 && !matches!(self, Command::Connect | Command::Connected)
     }

@@ -9,8 +9,9 @@
 //! [`Decoder`] takes what arrived and gives frames; [`FrameWriter`] and [`encode`] write them. Neither knows a socket,
 //! a clock or what a frame means; which commands may come when is the session's business.
 //!
-//! Differences from ActiveMQ: `content-length` counts for every command, an undefined escape or a header line without a
-//! colon is an error, header names are escaped like values, and version 1.0 knows no escapes.
+//! As ActiveMQ does, the decoder reads escapes in 1.0 and in CONNECT too, leaves alone what a version does not escape,
+//! and takes a header line without a colon for a name. Differences from ActiveMQ: `content-length` counts for every
+//! command, and header names are escaped like values.
 
 mod decode;
 mod encode;
@@ -30,7 +31,7 @@ pub(crate) const CONTENT_LENGTH: &str = "content-length";
 /// A version of the protocol. A connection starts at 1.0 and changes once, when CONNECT has been answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Version {
-    /// 1.0: headers are not escaped.
+    /// 1.0: headers are written without escapes.
     #[default]
     V1_0,
     /// 1.1: LF, colon and backslash are escaped; a CR belongs to the header it ends.

@@ -94,6 +94,8 @@ func (b *broker) tryConnect(v version, options ...func(*stomp.Conn) error) (*con
 }
 
 func (b *broker) close() {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
 	for _, socket := range b.sockets {
 		socket.Close()
 	}

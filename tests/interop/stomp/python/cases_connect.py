@@ -130,9 +130,9 @@ def heartbeat_server(broker, version):
 def heartbeat_silent(broker, version):
     wire = broker.raw(version, {"heart-beat": "500,0"})
     begun = time.monotonic()
-    # No ERROR frame: the socket just ends.
-    equal(wire.poll(6), None, "frame before the end")
-    check(wire.ended, "a silent client is not closed within 6 s of promising 500 ms")
+    # ActiveMQ sends no ERROR frame before the end, but one does no harm.
+    wire.refused(wait=6)
+    check(wire.closed(1), "a silent client is not closed within 6 s of promising 500 ms")
     check(time.monotonic() - begun > 0.4, "closed before the interval was over")
 
 

@@ -155,7 +155,7 @@ def two_at_once(broker):
 def errors(broker, version):
     wire = broker.raw(version)
     dest = broker.queue()
-    # The transaction header of ABORT is called "committing" as well.
+    # ActiveMQ says "committing" of ABORT, too.
     for number, (command, headers, message) in enumerate((
         ("BEGIN", {}, "Must specify the transaction you are beginning"),
         ("BEGIN", {"transaction": "t"}, None),
@@ -163,7 +163,8 @@ def errors(broker, version):
         ("COMMIT", {"transaction": "u"}, "Invalid transaction id: u"),
         ("ABORT", {"transaction": "u"}, "Invalid transaction id: u"),
         ("COMMIT", {}, "Must specify the transaction you are committing"),
-        ("ABORT", {}, "Must specify the transaction you are committing"),
+        ("ABORT", {}, ("Must specify the transaction you are aborting",
+                       "Must specify the transaction you are committing")),
         ("SEND", {"destination": dest, "transaction": "u"}, "Invalid transaction id: u"),
         ("COMMIT", {"transaction": "t"}, None),
         ("COMMIT", {"transaction": "t"}, "Invalid transaction id: t"),

@@ -7,6 +7,7 @@ import time
 from failure import Failure, check, equal
 
 WAIT = 10.0
+ANY = object()
 UNESCAPE = {"\\n": "\n", "\\c": ":", "\\\\": "\\", "\\r": "\r"}
 
 
@@ -109,17 +110,30 @@ class Raw:
         return self.ended
 
     def error(self, message=None, receipt=None, wait=WAIT):
-        """Reads an ERROR frame and checks its headers; `message` is the unescaped text, in full."""
-        got = self.read(wait)
+        """Reads an ERROR frame and checks its headers. `message` is the beginning of the unescaped text, or several
+        of which one must be it; details may follow. `receipt` is what receipt-id must say, ANY for whatever."""
+        return self._check_error(self.read(wait), message, receipt)
+
+    def refused(self, receipt=None, wait=WAIT):
+        """True when an ERROR frame comes, which names the receipt; False when the connection ends without a word."""
+        got = self.poll(wait)
+        if got is None:
+            check(self.ended, f"neither an ERROR nor the end of the connection within {wait} s")
+            return False
+        self._check_error(got, None, receipt)
+        return True
+
+    def _check_error(self, got, message, receipt):
         equal(got.command, "ERROR", f"command of {got}")
         equal(got.headers.get("content-type"), "text/plain", "content-type of ERROR")
         check("message" in got.headers, f"ERROR without a message header: {got}")
-        equal(got.headers.get("receipt-id"), receipt, "receipt-id of ERROR")
+        if receipt is not ANY:
+            equal(got.headers.get("receipt-id"), receipt, "receipt-id of ERROR")
         text = got.headers["message"]
         for escaped, plain in UNESCAPE.items():
             text = text.replace(escaped, plain)
         if message is not None:
-            equal(text, message, "message of ERROR")
+            check(text.startswith(message), f"message of ERROR: want {message!r}, got {text!r}")
         check(text.encode() in got.body, f"the body of ERROR does not say {text!r}")
         return got
 

@@ -104,6 +104,10 @@ fn nothing_is_obeyed_before_login() {
                     assert!(matches!(&frames[..], [Command::KeepAliveInfo(_)]), "{name}");
                     assert_eq!(peer.closed(), None, "{name}");
                 }
+                Command::ConnectionControl(_) if agreed => {
+                    assert!(matches!(&frames[..], [Command::Response(_)]), "{name}");
+                    assert_eq!(peer.closed(), None, "{name}");
+                }
                 Command::BrokerInfo(_) if agreed => {
                     assert!(matches!(&frames[..], [Command::Response(_)]), "{name}");
                     assert_eq!(peer.closed(), None, "{name}");

@@ -58,6 +58,18 @@ fn stomp_acks_speak_for_what_their_mode_says() {
     }
 }
 
+/// There are clients that escape in 1.0 as well.
+#[test]
+fn stomp_escaped_message_ids_are_acknowledged_in_every_version() {
+    for version in [Version::V1_0, Version::V1_1] {
+        let mut bench = with_five(version, "client-individual");
+        let id = text_message(2).id.to_string().replace(':', "\\c");
+        bench.say(format!("ACK\nsubscription:s\nmessage-id:{id}\n\n\0"));
+        assert_eq!(bench.text(), "", "{version:?}");
+        assert_eq!(acks(&mut bench), ["Individual 1:2-2"]);
+    }
+}
+
 /// The `ack` header of 1.2 is what ACK sends back; without acknowledgements there is none.
 #[test]
 fn stomp_ack_headers_are_for_1_2() {

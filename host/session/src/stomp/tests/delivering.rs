@@ -52,7 +52,7 @@ fn stomp_messages_carry_their_headers() {
         delivered(Version::V1_0, message.clone()),
         "MESSAGE\nsubscription:s\ndestination:/topic/T\nmessage-id:ID:j-1-2-3:1:1:2:5\ncorrelation-id:c\nexpires:7\n\
          priority:9\nreply-to:/queue/R\ntimestamp:99\ntype:k\nJMSXUserID:u\noriginal-destination:/queue/O\n\
-         persistent:true\nJMSXGroupID:g\nJMSXGroupSeq:3\ntext:a:b\nint:-5\ndouble:1.0\nflag:true\n\nhi\0\n"
+         persistent:true\nJMSXGroupID:g\nJMSXGroupSeq:3\ntext:a:b\nint:-5\ndouble:1.0\nflag:true\ncontent-length:2\n\nhi\0\n"
     );
     let mut bench = Bench::connected(Version::V1_0);
     bench.subscribe("destination:/topic/>\n");
@@ -170,7 +170,8 @@ fn stomp_headers_cannot_be_injected() {
         assert_eq!(frame.body, &b"hi"[..]);
     }
     let mut bench = Bench::connected(Version::V1_0);
-    bench.say("ACK\nmessage-id:a\rb\\nc\nreceipt:r\\n\n\n\0");
+    // An escape is read in 1.0, but the LF it stands for cannot be written.
+    bench.say("ACK\nmessage-id:a\rb\\nc\nreceipt:r\\nx:y\n\n\0");
     let frame = bench.frame();
-    assert_eq!(frame.get("receipt-id").map(|v| &**v), Some("r\\n"));
+    assert_eq!(frame.get("receipt-id").map(|v| &**v), Some("r x:y"));
 }

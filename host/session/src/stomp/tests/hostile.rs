@@ -35,7 +35,7 @@ fn stomp_cut_anywhere_means_the_same() {
         (commands, frames, bench.out.close.map(|why| why.message), *bench.session.stats())
     };
     let (commands, frames, close, stats) = run(0);
-    assert_eq!(commands.len(), 9, "{commands:#?}");
+    assert_eq!(commands.len(), 10, "{commands:#?}");
     let mut receipts: Vec<&str> = frames
         .iter()
         .filter(|f| f.command.as_str() == "RECEIPT")
@@ -64,7 +64,7 @@ fn stomp_byte_by_byte_means_the_same() {
         bench.say([*byte]);
         answer_new(&mut bench, &mut answered);
     }
-    assert_eq!(bench.commands().len(), 9);
+    assert_eq!(bench.commands().len(), 10);
 }
 
 #[test]
@@ -77,7 +77,6 @@ fn stomp_other_protocols_are_sent_away() {
         b"\x10\x0c\0\x04MQTT\x04",
         b"G",
         b"CONNECT / HTTP/1.1\r\n\r\n",
-        b"CONNECT\nno colon\n\n\0",
         b"CONNECT\n:no name\n\n\0",
         b"CONNECT\na:\xff\n\n\0",
         b"CONNECT\ncontent-length:x\n\n\0",
@@ -102,7 +101,6 @@ fn stomp_oversized_frames_end_the_connection() {
         format!("SEND\nh:{}\n\n\0", "x".repeat(20_000)),
         format!("SEND\n{}\n\0", "h:v\n".repeat(1001)),
         "X".repeat(2000),
-        "SEND\ndestination:/queue/a\\t\n\n\0".into(),
     ] {
         let mut bench = Bench::connected(Version::V1_2);
         bench.say(&frame);

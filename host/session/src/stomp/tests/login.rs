@@ -36,6 +36,8 @@ fn stomp_versions_are_negotiated() {
             None => {
                 assert_eq!(frame.command.as_str(), "ERROR");
                 assert_eq!(frame.get("version").map(|v| &**v), Some("1.0,1.1,1.2"));
+                let message = frame.get("message").expect("an ERROR says why");
+                assert!(message.ends_with("], supported versions are: [1.2, 1.1, 1.0]"), "{message}");
                 assert!(connect.is_none() && bench.out.close.is_some());
             }
         }
@@ -69,10 +71,10 @@ fn stomp_logins_are_refused() {
         ("login:admin\npasscode:wrong\n", "User name [admin] or password is invalid."),
         ("login:x\n", "User name [x] or password is invalid."),
         ("passcode:secret\n", "User name [] or password is invalid."),
-        ("heart-beat:1\n", "invalid heart-beat header: 1"),
-        ("heart-beat:a,b\n", "invalid heart-beat header: a,b"),
-        ("heart-beat:-1,0\n", "invalid heart-beat header: -1,0"),
-        ("heart-beat:1,2,3\n", "invalid heart-beat header: 1,2,3"),
+        ("heart-beat:1\n", "Invalid heart-beat header:1"),
+        ("heart-beat:a,b\n", "Invalid heart-beat header:a,b"),
+        ("heart-beat:-1,0\n", "Invalid heart-beat header:-1,0"),
+        ("heart-beat:1,2,3\n", "Invalid heart-beat header:1,2,3"),
     ] {
         let (mut bench, connect) = login(headers);
         assert!(connect.is_none());
@@ -167,6 +169,20 @@ fn stomp_strangers_have_limits() {
         bench.say("\n".repeat(1000));
     }
     assert!(bench.out.close.is_some(), "line ends count too");
+}
+
+/// Whoever reads the answer to DISCONNECT, or the end of the connection, may log in at once with the same client id.
+#[test]
+fn stomp_leaving_frees_the_client_id_before_the_answer() {
+    for (headers, answer) in [("receipt:bye\n", "RECEIPT\nreceipt-id:bye\n\n\0\n"), ("", "")] {
+        let mut bench = Bench::connected_with(config(), Version::V1_2, "client-id:me\n");
+        bench.say(format!("DISCONNECT\n{headers}\n\0"));
+        assert_eq!(bench.text(), "");
+        bench.answer_all(Ok(()));
+        assert!(matches!(bench.commands().pop(), Some(Command::Disconnect)), "{headers}");
+        assert_eq!(bench.text(), answer);
+        assert!(bench.out.close.is_some());
+    }
 }
 
 #[test]

@@ -91,6 +91,24 @@ fn stomp_bodies_are_text_or_bytes() {
     }
 }
 
+/// A text whose sender told its length is delivered with its length, the true one.
+#[test]
+fn stomp_text_keeps_its_content_length() {
+    let mut bench = Bench::connected(Version::V1_2);
+    bench.subscribe("id:1\ndestination:/queue/a\n");
+    bench.say("SEND\ndestination:/queue/a\namq-msg-type:text\ncontent-length:3\n\nabc\0");
+    let message = publish(bench.command()).message;
+    assert_eq!(message.properties.get("content-length"), Some(Value::Text("3".into())));
+    for (text, length) in [("abc", "3"), ("longer", "6")] {
+        let mut message = (*message).clone();
+        message.content = Some(message::properties::text_content(text));
+        bench.deliver(1, 1, message);
+        let frame = bench.frame();
+        assert_eq!(frame.get("content-length").map(|length| &**length), Some(length));
+        assert_eq!(frame.headers.iter().filter(|(name, _)| *name == *"content-length").count(), 1);
+    }
+}
+
 #[test]
 fn stomp_headers_become_fields_and_properties() {
     let message = sent(
