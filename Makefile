@@ -35,7 +35,7 @@ campaign: build ## the long campaigns: kills, power cuts, seeds, fuzz
 
 bench: build ## side by side with a real ActiveMQ
 	@./setup.sh test
-	tests/bench/compare.sh $(TARGET)/release/jackfield
+	JACKFIELD=$(TARGET)/release/jackfield tests/bench/compare.sh
 
 clean: ## remove what was built
 	cargo clean

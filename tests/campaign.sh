@@ -1,11 +1,14 @@
-#!/bin/sh
-# The long campaigns, with a summary at the end that can be pasted. Usage: tests/campaign.sh PROGRAM [KILLS] [CUTS] [SEEDS]
-set -eu
+#!/bin/bash
+# The long campaigns, with a summary at the end that can be pasted. Stops at the first that fails.
+# Usage: tests/campaign.sh PROGRAM [KILLS] [CUTS] [SEEDS] [BACKLOG_MB] [FUZZ_SECONDS]
+set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$1
 kills=${2:-200}
 cuts=${3:-200}
 seeds=${4:-20000}
+backlog_mb=${5:-2048}
+fuzz_s=${6:-60}
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 summary=$home/summary

@@ -19,7 +19,7 @@ impl Disk {
             .output()
             .expect("mount is there");
         if !done.status.success() {
-            println!("skipped: no file system can be mounted here ({})", text(&done.stderr).trim());
+            eprintln!("skipped: no file system can be mounted here ({})", text(&done.stderr).trim());
             return None;
         }
         Some(Disk(place.to_owned()))
@@ -173,5 +173,5 @@ fn a_full_disk_is_told_to_those_who_ask() {
 fn a_backlog_is_kept_on_disk() {
     let output = Command::new(repository("tests/backlog.sh")).args([PROGRAM, "64"]).output().expect("a shell");
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
-    println!("{}", text(&output.stdout).lines().last().unwrap_or_default());
+    eprintln!("{}", text(&output.stdout).lines().last().unwrap_or_default());
 }

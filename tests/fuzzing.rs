@@ -65,7 +65,7 @@ pub(crate) fn fuzz(corpus: &str, decode: impl Fn(&[u8]) -> u64) {
             }
         }
     }
-    println!("{corpus}: seed {seed}, {count} inputs, {} answers told apart", seen.len());
+    eprintln!("{corpus}: seed {seed}, {count} inputs, {} answers told apart", seen.len());
 }
 
 fn tried(corpus: &str, input: &[u8], decode: impl Fn(&[u8]) -> u64) -> u64 {

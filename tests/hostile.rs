@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use wire::stomp::Command;
 
 use crate::support::{Broker, PATIENCE, Stomp, Witness, until};
 
@@ -81,6 +82,45 @@ fn the_wrong_protocol_is_cut_off() {
     Witness::new(&broker).is_well();
 }
 
+/// A frame that does something for those who are logged in; a command that the codec learns must be placed here.
+fn frame_of(command: &Command) -> &'static str {
+    match command {
+        Command::Connect | Command::Stomp => "\naccept-version:1.2\nhost:x\nlogin:somebody\npasscode:wrong\n\n",
+        Command::Send => "\ndestination:/queue/A\npersistent:true\n\nbefore login",
+        Command::Subscribe => "\nid:1\ndestination:/queue/A\n\n",
+        Command::Unsubscribe => "\nid:1\n\n",
+        Command::Ack | Command::Nack => "\nid:1\nmessage-id:1\nsubscription:1\n\n",
+        Command::Begin | Command::Commit | Command::Abort => "\ntransaction:1\n\n",
+        Command::Disconnect => "\nreceipt:1\n\n",
+        Command::Connected | Command::Message | Command::Receipt | Command::Error => "\nversion:1.2\n\n",
+        Command::Unknown(_) => "\n\n",
+    }
+}
+
+/// V10: before login no command has an effect, and none learns anything.
+#[test]
+fn no_stomp_command_is_obeyed_before_login() {
+    let broker = Broker::start_with("[security]\nusers = [{ name = \"somebody\", password = \"secret\" }]\n");
+    let before = broker.destinations();
+    let names = "CONNECT STOMP SEND SUBSCRIBE UNSUBSCRIBE ACK NACK BEGIN COMMIT ABORT DISCONNECT CONNECTED MESSAGE \
+                 RECEIPT ERROR shutdown";
+    for name in names.split(' ') {
+        let command = Command::known(name).unwrap_or(Command::Unknown(name.into()));
+        let frame = format!("{name}{}\0", frame_of(&command));
+        for copies in [1, 3] {
+            let (answer, closed) = throw(broker.stomp, frame.repeat(copies).as_bytes());
+            let answer = String::from_utf8_lossy(&answer).into_owned();
+            assert!(closed, "{name}");
+            assert!(answer.is_empty() || answer.starts_with("ERROR\n"), "{name}: {answer}");
+            assert_eq!(answer.matches('\0').count(), usize::from(!answer.is_empty()), "{name}: {answer}");
+            for secret in ["server:", env!("CARGO_PKG_VERSION"), "data", "secret"] {
+                assert!(!answer.contains(secret), "{name}: {answer}");
+            }
+        }
+    }
+    assert_eq!(broker.destinations(), before);
+}
+
 /// STOMP's own refusals: each is an ERROR frame that says what is wrong.
 #[test]
 fn stomp_mistakes_are_named() {
@@ -141,7 +181,7 @@ fn ten_thousand_strangers_leave_room_for_others() {
     setrlimit(Resource::RLIMIT_NOFILE, soft.max((wanted + 2_000).min(hard)), hard).expect("more descriptors");
     let count = wanted.min(hard.saturating_sub(2_000)) as usize;
     if count < wanted as usize {
-        println!("{count} connections in place of {wanted}: the system allows {hard} descriptors (ulimit -Hn)");
+        eprintln!("{count} connections in place of {wanted}: the system allows {hard} descriptors (ulimit -Hn)");
     }
     let broker = Broker::start();
     let mut witness = Witness::new(&broker);
@@ -162,7 +202,7 @@ fn ten_thousand_strangers_leave_room_for_others() {
     until("all to be accepted", || broker.descriptors() >= others + count);
     witness.is_well();
     let grown = broker.resident().saturating_sub(before);
-    println!("{count} strangers take {} MB", grown >> 20);
+    eprintln!("{count} strangers take {} MB", grown >> 20);
     assert!(grown < 128 * 1024 * 1024, "{count} strangers take {} MB", grown >> 20);
     broker.client().publish("Q", "a newcomer is served");
     drop(strangers);

@@ -114,7 +114,8 @@ fn commands_with_the_ids_of_others_do_no_harm() {
         ..MessageAck::default()
     };
     let _ = thief.ask(ack.clone());
-    let line = |broker: &Broker| broker.destinations().into_iter().find(|line| line.contains("VICTIM")).expect("a line");
+    let line =
+        |broker: &Broker| broker.destinations().into_iter().find(|line| line.contains("VICTIM")).expect("a line");
     assert_eq!(figure(&line(&broker), "dequeued"), 0, "the message is still there");
     victim.ask(ack).expect("acknowledged by its consumer");
     assert_eq!(figure(&line(&broker), "dequeued"), 1);
@@ -182,7 +183,11 @@ fn broken_frames_end_the_connection() {
         ("a type with nothing behind it", None, vec![5]),
         ("a message cut short", None, vec![24, 0, 0, 0, 1]),
         ("responses within responses", None, nested(9_000, b"\0\0\0\0\0\0\0\0\0\x01\x20")),
-        ("a byte string of 2 GiB", None, [&b"\x12\0\0\0\x01\x01\0\0\0\0\0\0\0\0\x01"[..], &[0x7f, 255, 255, 255]].concat()),
+        (
+            "a byte string of 2 GiB",
+            None,
+            [&b"\x12\0\0\0\x01\x01\0\0\0\0\0\0\0\0\x01"[..], &[0x7f, 255, 255, 255]].concat(),
+        ),
         ("a byte string of -1", None, [&b"\x12\0\0\0\x01\x01\0\0\0\0\0\0\0\0\x01"[..], &[255; 4]].concat()),
         ("an array of -1", None, b"\x21\0\0\0\x01\x01\0\0\0\x01\x01\xff\xff".to_vec()),
     ];
@@ -276,8 +281,11 @@ fn wishes_beyond_limits_are_refused_by_name() {
     let negative = properties(Bytes::from_static(&[0, 0, 0, 1, 0, 1, b'k', 10, 0xff, 0xff, 0xff, 0xfe]));
     let odd = properties(Bytes::from_static(&[0, 0, 0, 1, 0, 1, b'k', 99]));
     let place = |session| ProducerId { connection: own.clone(), session, value: 5 };
-    let local = |value| Some(TransactionId::Local(LocalTransactionId { value, connection: ConnectionId { value: own.clone() } }));
-    let transaction = |kind, value| TransactionInfo { kind, transaction_id: local(value), ..TransactionInfo::default() };
+    let local = |value| {
+        Some(TransactionId::Local(LocalTransactionId { value, connection: ConnectionId { value: own.clone() } }))
+    };
+    let transaction =
+        |kind, value| TransactionInfo { kind, transaction_id: local(value), ..TransactionInfo::default() };
     let remove = |object| RemoveInfo { object_id: object, ..RemoveInfo::default() };
     let table: Vec<(&str, Command, &str)> = vec![
         ("deep properties", deep.into(), "nest deeper"),
@@ -290,22 +298,64 @@ fn wishes_beyond_limits_are_refused_by_name() {
         ("a broken selector", selector("a = = 1".into()).into(), "selector"),
         ("no consumer id", ConsumerInfo { consumer_id: None, ..consumer.clone() }.into(), ""),
         ("no destination", ConsumerInfo { destination: None, ..consumer.clone() }.into(), "destination"),
-        ("a deep destination", ConsumerInfo { destination: Some(queue(&"a.".repeat(10_000))), ..consumer.clone() }.into(), ""),
-        ("a wide destination", ConsumerInfo { destination: Some(queue(&"a,".repeat(10_000))), ..consumer.clone() }.into(), ""),
-        ("a consumer of no session", ConsumerInfo { consumer_id: Some(ConsumerId { session: 77, ..client.consumer(1) }), ..consumer.clone() }.into(), "session"),
-        ("a producer of no session", ProducerInfo { producer_id: Some(place(77)), ..ProducerInfo::default() }.into(), "session"),
+        (
+            "a deep destination",
+            ConsumerInfo { destination: Some(queue(&"a.".repeat(10_000))), ..consumer.clone() }.into(),
+            "",
+        ),
+        (
+            "a wide destination",
+            ConsumerInfo { destination: Some(queue(&"a,".repeat(10_000))), ..consumer.clone() }.into(),
+            "",
+        ),
+        (
+            "a consumer of no session",
+            ConsumerInfo { consumer_id: Some(ConsumerId { session: 77, ..client.consumer(1) }), ..consumer.clone() }
+                .into(),
+            "session",
+        ),
+        (
+            "a producer of no session",
+            ProducerInfo { producer_id: Some(place(77)), ..ProducerInfo::default() }.into(),
+            "session",
+        ),
         ("a session without an id", SessionInfo::default().into(), "id"),
         ("an end of nothing", remove(None).into(), "nothing"),
-        ("the end of another", remove(Some(ObjectId::Connection(ConnectionId { value: "ID:other".into() }))).into(), "another"),
-        ("the end of no session", remove(Some(ObjectId::Session(SessionId { connection: own.clone(), value: 77 }))).into(), "session"),
+        (
+            "the end of another",
+            remove(Some(ObjectId::Connection(ConnectionId { value: "ID:other".into() }))).into(),
+            "another",
+        ),
+        (
+            "the end of no session",
+            remove(Some(ObjectId::Session(SessionId { connection: own.clone(), value: 77 }))).into(),
+            "session",
+        ),
         ("a commit of nothing", transaction(2, 9).into(), "transaction"),
         ("a step that is none", transaction(99, 1).into(), ""),
-        ("a message in no transaction", Message { transaction_id: local(9), ..client.message("Q", "never") }.into(), "transaction"),
+        (
+            "a message in no transaction",
+            Message { transaction_id: local(9), ..client.message("Q", "never") }.into(),
+            "transaction",
+        ),
         ("a message to nowhere", Message { destination: None, ..client.message("Q", "never") }.into(), "destination"),
-        ("an acknowledgement of type 77", MessageAck { consumer_id: Some(client.consumer(9)), ack_type: 77, ..MessageAck::default() }.into(), "type 77"),
-        ("a second login", ConnectionInfo { connection_id: Some(ConnectionId { value: own.clone() }), ..ConnectionInfo::default() }.into(), "logged in already"),
+        (
+            "an acknowledgement of type 77",
+            MessageAck { consumer_id: Some(client.consumer(9)), ack_type: 77, ..MessageAck::default() }.into(),
+            "type 77",
+        ),
+        (
+            "a second login",
+            ConnectionInfo { connection_id: Some(ConnectionId { value: own.clone() }), ..ConnectionInfo::default() }
+                .into(),
+            "logged in already",
+        ),
         ("a change of no destination", DestinationInfo::default().into(), "destination"),
-        ("an unknown change", DestinationInfo { destination: Some(queue("Q")), operation: 9, ..DestinationInfo::default() }.into(), "operation 9"),
+        (
+            "an unknown change",
+            DestinationInfo { destination: Some(queue("Q")), operation: 9, ..DestinationInfo::default() }.into(),
+            "operation 9",
+        ),
         ("a bridge's replay", ReplayCommand::default().into(), "not supported"),
     ];
     for (name, command, word) in table {

@@ -301,12 +301,18 @@ impl Stomp {
         assert_eq!((answer.command.as_str(), answer.header("receipt-id")), ("RECEIPT", id), "{answer:?}");
     }
 
-    /// Whether the broker has said nothing so far.
+    /// Whether the broker has said nothing so far; ends of lines between frames do not count.
     pub(crate) fn nothing_came(&mut self) -> bool {
         self.socket.set_nonblocking(true).expect("a socket");
-        let read = self.socket.peek(&mut [0]);
+        let mut buffer = [0; 4096];
+        let read = self.socket.read(&mut buffer);
         self.socket.set_nonblocking(false).expect("a socket");
-        self.unread.is_empty() && matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        match read {
+            Ok(0) => return false,
+            Ok(length) => self.unread.extend(&buffer[..length]),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}"),
+        }
+        self.unread.iter().all(|byte| matches!(byte, b'\n' | b'\r'))
     }
 
     /// The next frame; heart-beats are passed over.

@@ -1,5 +1,6 @@
 #!/bin/bash
-# compare.sh [--runs N] [--warmup T] [--duration T] [--out DIR] [--only jackfield|activemq] [SCENARIO…]
+# compare.sh [--runs N] [--warmup T] [--duration T] [--out DIR] [--only "BROKER…"] [SCENARIO…]
+# Brokers: jackfield, activemq, and jackfield-native, which has the native twin of its dispatch policy.
 # Jackfield beside a real ActiveMQ: same machine, same client, same settings, one after the other, a fresh process and
 # an empty data folder for each run. Prints minimum / median / maximum of both; all figures stay in DIR as JSON.
 set -euo pipefail
@@ -13,7 +14,7 @@ while [ $# -gt 0 ]; do
     --duration) duration=$2; shift 2 ;;
     --out) out=$2; shift 2 ;;
     --only) brokers=$2; shift 2 ;;
-    -*) sed -n '2,4p' "$0" >&2; exit 2 ;;
+    -*) sed -n '2,5p' "$0" >&2; exit 2 ;;
     *) scenarios+=("$1"); shift ;;
     esac
 done
@@ -31,9 +32,11 @@ trap 'stop; rm -rf "$work"' EXIT
 
 command_of() { # broker data: one word a line
     case $1 in
-    jackfield)
+    jackfield | jackfield-native)
+        [ "$1" = jackfield ] && policy=round-robin || policy=native:round-robin
+        printf '[default_destination]\ndispatch_policy = "%s"\n' "$policy" >"$work/jackfield.toml"
         printf '[[connector]]\nname = "openwire"\nuri = "tcp://127.0.0.1:%s"\n[[connector]]\nname = "stomp"\nuri = "stomp://127.0.0.1:%s"\n' \
-            "$port" "$stomp" >"$work/jackfield.toml"
+            "$port" "$stomp" >>"$work/jackfield.toml"
         printf '%s\n' "$program" serve --config "$work/jackfield.toml" --data "$2"
         ;;
     activemq) printf '%s\n' "$root/tests/interop/activemq/run-activemq.sh" "$2" "$port" "$stomp" ;;

@@ -30,18 +30,27 @@ def figures(folder, scenario, broker):
     return rows
 
 
+def measured(folder):
+    """The brokers that left figures, ours first."""
+    names = {os.path.basename(path).split(".")[1] for path in glob.glob(os.path.join(glob.escape(folder), "*.*.*.json"))}
+    return sorted(names, key=lambda name: (not name.startswith("jackfield"), name))
+
+
 def main(folder, scenarios):
-    print("| scenario | figure | jackfield | activemq | ratio of medians |")
-    print("|---|---|---|---|---|")
+    brokers = measured(folder)
+    compare = len(brokers) == 2
+    heads = ["scenario", "figure", *brokers] + (["ratio of medians"] if compare else [])
+    print("| " + " | ".join(heads) + " |")
+    print("|" + "---|" * len(heads))
     for scenario in scenarios:
-        ours, theirs = (figures(folder, scenario, broker) for broker in ("jackfield", "activemq"))
-        for name in sorted(set(ours) | set(theirs)):
-            left, right = ours.get(name), theirs.get(name)
-            ratio = "-"
-            if left and right and statistics.median(right):
-                ratio = f"{statistics.median(left) / statistics.median(right):.3g}"
-            cells = [spread(values) if values else "-" for values in (left, right)]
-            print(f"| {scenario} | {name} | {cells[0]} | {cells[1]} | {ratio} |")
+        tables = [figures(folder, scenario, broker) for broker in brokers]
+        for name in sorted(set().union(*tables)):
+            columns = [table.get(name) for table in tables]
+            cells = [spread(values) if values else "-" for values in columns]
+            if compare:
+                medians = [statistics.median(values) if values else 0 for values in columns]
+                cells.append(f"{medians[0] / medians[1]:.2f}" if medians[1] else "-")
+            print("| " + " | ".join([scenario, name, *cells]) + " |")
 
 
 if __name__ == "__main__":

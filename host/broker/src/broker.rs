@@ -308,6 +308,11 @@ impl Broker {
         self.appends.pop_front()
     }
 
+    /// The highest position that somebody waits for; groups above it may be written with the next that are.
+    pub fn awaited(&self) -> Position {
+        self.awaiting.back().map_or(self.durable, |(position, _)| *position)
+    }
+
     /// The next request for bodies; [`Broker::loaded`] answers it.
     pub fn poll_load(&mut self) -> Option<(LoadId, Vec<Sequence>)> {
         self.loads.pop_front()

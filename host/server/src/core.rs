@@ -6,7 +6,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker::{Broker, LoadId};
-use message::{Command, ConnectionKey, Event, Sequence};
+use message::{Command, ConnectionKey, Event, Position, Sequence};
 use rustc_hash::FxHashMap;
 
 use crate::inbox::{Batch, Content, Inbox, Input};
@@ -24,6 +24,8 @@ pub(crate) struct Core {
     pub(crate) writer: Arc<Queue>,
     pub(crate) loader: Sender<(LoadId, Vec<Sequence>)>,
     pub(crate) journal_backlog_bytes_max: u64,
+    /// What the writer was last told that somebody waits for.
+    pub(crate) wanted: Position,
 }
 
 /// Milliseconds since 1970.
@@ -92,8 +94,15 @@ impl Core {
     }
 
     fn hand_out(&mut self, outboxes: &FxHashMap<ConnectionKey, Arc<Outbox>>) {
+        let mut pushed = false;
         while let Some((position, group)) = self.broker.poll_append() {
             self.writer.push(position, group);
+            pushed = true;
+        }
+        let awaited = self.broker.awaited();
+        if pushed || awaited > self.wanted {
+            self.wanted = awaited;
+            self.writer.want(awaited);
         }
         while let Some(request) = self.broker.poll_load() {
             // The loader ends only after this thread did.

@@ -225,6 +225,7 @@ fn start_threads(
         writer: queue.clone(),
         loader,
         journal_backlog_bytes_max: config.journal_backlog_bytes_max,
+        wanted: 0,
     };
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(ServerError::Threads)

@@ -13,6 +13,11 @@ use crate::inbox::{Inbox, Input};
 
 /// Between two tries of an append that found the disk full.
 const FULL_RETRY: Duration = Duration::from_millis(50);
+/// How long groups that nobody waits for may wait for company. An acknowledgement without a receipt promises nothing, and a
+/// sync of its own would make the sends behind it wait for two.
+const IDLE_GROUPS: Duration = Duration::from_millis(5);
+/// So many bytes of them do not wait.
+const IDLE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Between two rounds of the journal's upkeep.
 const UPKEEP: Duration = Duration::from_millis(250);
 
@@ -29,8 +34,23 @@ pub(crate) struct Queue {
 struct Waiting {
     groups: Vec<Vec<Record>>,
     bytes: u64,
+    /// Positions of the first and the last group.
+    first: Position,
     last: Position,
+    /// Somebody waits for all up to here.
+    wanted: Position,
+    /// When the first group came.
+    since: Option<Instant>,
     closed: bool,
+}
+
+impl Waiting {
+    /// How long the groups may still wait; `None` when there are none.
+    fn patience(&self) -> Option<Duration> {
+        let since = self.since.filter(|_| !self.groups.is_empty())?;
+        let urgent = self.closed || self.first <= self.wanted || self.bytes > IDLE_BYTES_MAX;
+        Some(if urgent { Duration::ZERO } else { IDLE_GROUPS.saturating_sub(since.elapsed()) })
+    }
 }
 
 impl Queue {
@@ -42,10 +62,20 @@ impl Queue {
         let bytes = group.iter().map(weight).sum();
         self.backlog_bytes.fetch_add(bytes, Ordering::Relaxed);
         let mut waiting = self.lock();
+        if waiting.groups.is_empty() {
+            waiting.first = position;
+            waiting.since = Some(Instant::now());
+        }
         waiting.groups.push(group);
         waiting.bytes += bytes;
         waiting.last = position;
-        if waiting.groups.len() == 1 {
+    }
+
+    /// Somebody waits for all up to `position`. To be called after the pushes of a step: it is what wakes the writer.
+    pub(crate) fn want(&self, position: Position) {
+        let mut waiting = self.lock();
+        waiting.wanted = waiting.wanted.max(position);
+        if !waiting.groups.is_empty() {
             self.wake.notify_one();
         }
     }
@@ -59,14 +89,21 @@ impl Queue {
     /// All that waits; `None` once closed and empty, or an empty list after `timeout`.
     fn take(&self, timeout: Duration) -> Option<Waiting> {
         let mut waiting = self.lock();
-        if waiting.groups.is_empty() && !waiting.closed {
-            waiting = self.wake.wait_timeout(waiting, timeout).unwrap_or_else(PoisonError::into_inner).0;
+        let end = Instant::now() + timeout;
+        loop {
+            let patience = match waiting.patience() {
+                Some(Duration::ZERO) => break,
+                None if waiting.closed => return None,
+                None => end.saturating_duration_since(Instant::now()),
+                Some(patience) => patience,
+            };
+            if patience.is_zero() {
+                break;
+            }
+            waiting = self.wake.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner).0;
         }
-        if waiting.groups.is_empty() && waiting.closed {
-            return None;
-        }
-        let closed = waiting.closed;
-        Some(std::mem::replace(&mut *waiting, Waiting { closed, ..Waiting::default() }))
+        let (closed, wanted) = (waiting.closed, waiting.wanted);
+        Some(std::mem::replace(&mut *waiting, Waiting { closed, wanted, ..Waiting::default() }))
     }
 }
 

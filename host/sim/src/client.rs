@@ -11,41 +11,41 @@ use crate::words::Uid;
 
 /// A client over all its connections.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     /// Its number.
-    pub number: usize,
+    pub(crate) number: usize,
     /// JMS client id, if it has one.
-    pub client_id: Option<Text>,
+    pub(crate) client_id: Option<Text>,
     /// Connections it began that were no continuation of another.
-    pub generation: u32,
+    pub(crate) generation: u32,
     /// Its present connection.
-    pub link: Option<Link>,
+    pub(crate) link: Option<Link>,
     /// When it connects again.
-    pub connect_at: i64,
+    pub(crate) connect_at: i64,
     /// The next connection continues the last one.
-    pub failover: bool,
+    pub(crate) failover: bool,
     /// Its producers; the last one sends in transactions alone.
-    pub producers: Vec<Producer>,
+    pub(crate) producers: Vec<Producer>,
     /// Sends without an answer, to be repeated after a break.
-    pub unanswered: Vec<Publish>,
+    pub(crate) unanswered: Vec<Publish>,
     /// Consumers to be had again after a break.
-    pub wishes: Vec<Subscribe>,
+    pub(crate) wishes: Vec<Subscribe>,
 }
 
 /// A producer's counts.
 #[derive(Debug)]
-pub struct Producer {
+pub(crate) struct Producer {
     /// Message number given last.
-    pub last: i64,
+    pub(crate) last: i64,
     /// How it sends.
-    pub mode: Mode,
+    pub(crate) mode: Mode,
     /// Send it waits for.
-    pub waits: Option<Uid>,
+    pub(crate) waits: Option<Uid>,
 }
 
 /// How a producer sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// One at a time, each answered.
     Sync,
     /// Answered, but without waiting.
@@ -58,36 +58,36 @@ pub enum Mode {
 
 /// A connection as its client sees it.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     /// Its key in the server.
-    pub key: ConnectionKey,
+    pub(crate) key: ConnectionKey,
     /// The login was answered.
-    pub ready: bool,
+    pub(crate) ready: bool,
     /// On its way from the broker.
-    pub inbox: VecDeque<Event>,
+    pub(crate) inbox: VecDeque<Event>,
     /// The broker does not read.
-    pub paused_since: Option<i64>,
+    pub(crate) paused_since: Option<i64>,
     /// Last receipt given.
-    pub receipt: Receipt,
+    pub(crate) receipt: Receipt,
     /// What the receipts stand for.
-    pub asks: BTreeMap<Receipt, Ask>,
+    pub(crate) asks: BTreeMap<Receipt, Ask>,
     /// Its consumers.
-    pub consumers: BTreeMap<SubscriptionKey, Consumer>,
+    pub(crate) consumers: BTreeMap<SubscriptionKey, Consumer>,
     /// Its transaction.
-    pub transaction: Transaction,
+    pub(crate) transaction: Transaction,
     /// Last subscription key given.
-    pub subscription: SubscriptionKey,
+    pub(crate) subscription: SubscriptionKey,
     /// Last transaction key given.
-    pub transaction_key: TransactionKey,
+    pub(crate) transaction_key: TransactionKey,
     /// Its temporary queue.
-    pub temporary: Option<Destination>,
+    pub(crate) temporary: Option<Destination>,
     /// Bytes read and not told.
-    pub owed: u64,
+    pub(crate) owed: u64,
 }
 
 /// What a receipt stands for.
 #[derive(Clone, Debug)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// The login.
     Connect,
     /// A send.
@@ -102,7 +102,7 @@ pub enum Ask {
 
 /// The one transaction that a connection has at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transaction {
+pub(crate) enum Transaction {
     /// None.
     None,
     /// Begun.
@@ -113,33 +113,33 @@ pub enum Transaction {
 
 /// A consumer and what it received.
 #[derive(Debug)]
-pub struct Consumer {
+pub(crate) struct Consumer {
     /// As subscribed.
-    pub wish: Subscribe,
+    pub(crate) wish: Subscribe,
     /// Prefetch as it is now.
-    pub prefetch: u32,
+    pub(crate) prefetch: u32,
     /// Received and not settled, in order.
-    pub got: Vec<Got>,
+    pub(crate) got: Vec<Got>,
     /// A pull is not answered.
-    pub pulling: bool,
+    pub(crate) pulling: bool,
     /// Highest tag received.
-    pub last: u64,
+    pub(crate) last: u64,
 }
 
 /// A delivery that was received.
 #[derive(Clone, Copy, Debug)]
-pub struct Got {
+pub(crate) struct Got {
     /// Its tag.
-    pub tag: u64,
+    pub(crate) tag: u64,
     /// Of the message.
-    pub expiration: i64,
+    pub(crate) expiration: i64,
     /// Acknowledged in this transaction.
-    pub transaction: Option<TransactionKey>,
+    pub(crate) transaction: Option<TransactionKey>,
 }
 
 /// What taking in an event asks the client's owner to do.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Reaction {
+pub(crate) enum Reaction {
     /// Nothing.
     None,
     /// The application has this delivery.
@@ -152,7 +152,7 @@ pub enum Reaction {
 
 impl Client {
     /// A client that was never connected.
-    pub fn new(number: usize, client_id: Option<Text>, modes: &[Mode]) -> Client {
+    pub(crate) fn new(number: usize, client_id: Option<Text>, modes: &[Mode]) -> Client {
         let producer = |mode: &Mode| Producer { last: 0, mode: *mode, waits: None };
         Client {
             number,
@@ -168,17 +168,17 @@ impl Client {
     }
 
     /// The id that it gives its connection; the same when it comes back after a break.
-    pub fn connection_id(&self) -> Text {
+    pub(crate) fn connection_id(&self) -> Text {
         Text::from(format!("ID:c{}-{}", self.number, self.generation))
     }
 
     /// The id of one of its producers.
-    pub fn producer_id(&self, index: usize) -> ProducerId {
+    pub(crate) fn producer_id(&self, index: usize) -> ProducerId {
         ProducerId { connection: self.connection_id(), session: index as i64 + 1, value: 1 }
     }
 
     /// Begins a connection.
-    pub fn connect(&mut self, key: ConnectionKey, link_stealing: bool) -> Command {
+    pub(crate) fn connect(&mut self, key: ConnectionKey, link_stealing: bool) -> Command {
         if !self.failover {
             self.generation += 1;
             self.unanswered.clear();
@@ -214,7 +214,7 @@ impl Client {
     }
 
     /// The connection is no more; what it had is remembered if it will be continued.
-    pub fn lose(&mut self, failover: bool, connect_at: i64) {
+    pub(crate) fn lose(&mut self, failover: bool, connect_at: i64) {
         if let Some(link) = self.link.take() {
             self.wishes = link.consumers.into_values().map(|consumer| consumer.wish).filter(|w| !w.browser).collect();
             self.wishes.retain(|wish| !wish.destination.kind.is_temporary());
@@ -224,7 +224,7 @@ impl Client {
     }
 
     /// Takes in the next event.
-    pub fn take(&mut self, now: i64) -> Option<Reaction> {
+    pub(crate) fn take(&mut self, now: i64) -> Option<Reaction> {
         let link = self.link.as_mut()?;
         let event = link.inbox.pop_front()?;
         Some(match event {
@@ -302,7 +302,7 @@ impl Client {
 
 impl Consumer {
     /// What was acknowledged in the transaction is unacknowledged again.
-    pub fn free(&mut self, key: TransactionKey) {
+    pub(crate) fn free(&mut self, key: TransactionKey) {
         for got in self.got.iter_mut().filter(|got| got.transaction == Some(key)) {
             got.transaction = None;
         }
@@ -311,7 +311,7 @@ impl Consumer {
 
 impl Link {
     /// A new receipt that stands for this.
-    pub fn ask(&mut self, ask: Ask) -> Receipt {
+    pub(crate) fn ask(&mut self, ask: Ask) -> Receipt {
         self.receipt += 1;
         self.asks.insert(self.receipt, ask);
         self.receipt

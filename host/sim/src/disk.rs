@@ -12,9 +12,9 @@ const FULL_RETRY_MS: i64 = 50;
 
 /// The writer, the reader and what they work on.
 #[derive(Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// What is kept.
-    pub journal: MemJournal,
+    pub(crate) journal: MemJournal,
     waiting: Vec<(Position, Vec<Record>)>,
     flight: Option<Flight>,
     retry_at: i64,
@@ -32,7 +32,7 @@ struct Flight {
 
 /// What became of the writer's work.
 #[derive(Debug)]
-pub enum Written {
+pub(crate) enum Written {
     /// Nothing new.
     Nothing,
     /// These groups, up to this position, are durable.
@@ -45,43 +45,43 @@ pub enum Written {
 
 impl Disk {
     /// Threads for an opened journal.
-    pub fn new(journal: MemJournal) -> Disk {
+    pub(crate) fn new(journal: MemJournal) -> Disk {
         Disk { journal, waiting: Vec::new(), flight: None, retry_at: i64::MIN, loads: VecDeque::new(), fault: None }
     }
 
     /// A group for the writer.
-    pub fn push(&mut self, position: Position, group: Vec<Record>) {
+    pub(crate) fn push(&mut self, position: Position, group: Vec<Record>) {
         self.waiting.push((position, group));
     }
 
     /// A request for the reader, which answers at `due` at the earliest.
-    pub fn ask(&mut self, due: i64, id: LoadId, sequences: Vec<Sequence>) {
+    pub(crate) fn ask(&mut self, due: i64, id: LoadId, sequences: Vec<Sequence>) {
         self.loads.push_back((due, id, sequences));
     }
 
     /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.flight.is_none() && self.loads.is_empty()
     }
 
     /// Whether an append will fail.
-    pub fn is_failing(&self) -> bool {
+    pub(crate) fn is_failing(&self) -> bool {
         self.fault.is_some()
     }
 
     /// The next append fails and keeps this many of its groups.
-    pub fn fail(&mut self, keep: usize) {
+    pub(crate) fn fail(&mut self, keep: usize) {
         self.journal.fail(0, if keep == 0 { Fault::Clean } else { Fault::Torn { groups: keep } });
         self.fault = Some(keep);
     }
 
     /// Says whether there is space.
-    pub fn set_full(&mut self, full: bool) {
+    pub(crate) fn set_full(&mut self, full: bool) {
         self.journal.set_room(if full { Room::Full } else { Room::Plenty });
     }
 
     /// The writer goes on: ends the append whose time has come, or begins the next, which will take `delay` ms.
-    pub fn write(&mut self, now: i64, delay: i64) -> Written {
+    pub(crate) fn write(&mut self, now: i64, delay: i64) -> Written {
         if self.flight.as_ref().is_some_and(|flight| flight.due <= now)
             && let Some(flight) = self.flight.take()
         {
@@ -113,7 +113,7 @@ impl Disk {
     }
 
     /// The reader's next answer, if its time has come.
-    pub fn read(&mut self, now: i64) -> Option<(LoadId, Loaded)> {
+    pub(crate) fn read(&mut self, now: i64) -> Option<(LoadId, Loaded)> {
         if self.loads.front().is_none_or(|(due, _, _)| *due > now) {
             return None;
         }
@@ -123,7 +123,7 @@ impl Disk {
     }
 
     /// Everything dies; of an append under way the first `keep` groups are found again, which are given back.
-    pub fn crash(&mut self, keep: usize) -> (Disk, Vec<Vec<Record>>) {
+    pub(crate) fn crash(&mut self, keep: usize) -> (Disk, Vec<Vec<Record>>) {
         let mut kept = self.flight.take().map(|flight| flight.groups).unwrap_or_default();
         let keep = keep.min(kept.len());
         kept.truncate(keep);
@@ -131,7 +131,7 @@ impl Disk {
     }
 
     /// Groups of the append under way.
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.flight.as_ref().map_or(0, |flight| flight.groups.len())
     }
 }

@@ -72,12 +72,12 @@ impl World {
                 None => self.fresh(Some(client_id.clone())),
             };
             match wants {
-                Some((topic, selector, no_local)) => {
-                    let mut wish = self.wish(topic, selector);
+                Some(wants) => {
+                    let mut wish = self.wish(wants.topics[0].clone(), wants.selector);
                     wish.prefetch = 10;
                     wish.auto_ack = false;
                     wish.durable_name = Some(name);
-                    wish.no_local = no_local;
+                    wish.no_local = wants.no_local;
                     self.subscribe_as(number, wish);
                 }
                 None => self.tell(number, Command::RemoveDurable { client_id, name, receipt: None }),

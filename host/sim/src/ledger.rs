@@ -9,7 +9,7 @@ use crate::words::{Uid, uid_of};
 
 /// Durable facts, written down as the journal made them durable.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     logs: BTreeMap<LogId, LogDefinition>,
     entries: BTreeSet<(LogId, Sequence)>,
     bodies: BTreeMap<Sequence, Option<Uid>>,
@@ -19,7 +19,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// These groups became durable.
-    pub fn apply(&mut self, groups: &[Vec<Record>]) {
+    pub(crate) fn apply(&mut self, groups: &[Vec<Record>]) {
         for record in groups.iter().flatten() {
             match record {
                 Record::Body { sequence, message } => {
@@ -45,19 +45,19 @@ impl Ledger {
     }
 
     /// Whether the body of this send was ever durable.
-    pub fn has_stored(&self, uid: Uid) -> bool {
+    pub(crate) fn has_stored(&self, uid: Uid) -> bool {
         self.stored.contains(&uid)
     }
 
     /// Whether the queue still holds the entry.
-    pub fn queue_holds(&self, name: &Text, sequence: Sequence) -> bool {
+    pub(crate) fn queue_holds(&self, name: &Text, sequence: Sequence) -> bool {
         let is =
             |definition: &LogDefinition| matches!(definition, LogDefinition::Queue { name: other } if other == name);
         self.holds(is, sequence)
     }
 
     /// Whether the durable subscription still holds the entry.
-    pub fn durable_holds(&self, client: &Text, subscription: &Text, sequence: Sequence) -> bool {
+    pub(crate) fn durable_holds(&self, client: &Text, subscription: &Text, sequence: Sequence) -> bool {
         let is = |definition: &LogDefinition| match definition {
             LogDefinition::Durable { client_id, name, .. } => client_id == client && name == subscription,
             LogDefinition::Queue { .. } => false,
@@ -70,7 +70,7 @@ impl Ledger {
     }
 
     /// Entries and bodies that are left, to be named in a complaint.
-    pub fn left(&self) -> Option<String> {
+    pub(crate) fn left(&self) -> Option<String> {
         if self.entries.is_empty() && self.bodies.is_empty() {
             return None;
         }
@@ -81,7 +81,7 @@ impl Ledger {
     }
 
     /// Whether the journal gives back what this book says.
-    pub fn compare(&self, journal: &MemJournal) -> Result<(), String> {
+    pub(crate) fn compare(&self, journal: &MemJournal) -> Result<(), String> {
         let mut entries = BTreeSet::new();
         let mut logs = BTreeMap::new();
         let found = journal.recover(&mut |record| match record {

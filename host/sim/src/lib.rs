@@ -14,7 +14,7 @@
 //! Sessions over bytes belong into [`World`]'s `carry_out` and `pass_on`: all commands and all events go through these
 //! two, and the checker listens on the broker's side of them.
 //!
-//! Start reading at [`World`], then [`Oracle`].
+//! Start reading at [`World`], then `oracle`.
 
 mod acting;
 mod campaign;
@@ -31,6 +31,6 @@ mod words;
 mod world;
 
 pub use campaign::{Summary, demand, run, run_tampered};
-pub use oracle::{Counted, Oracle};
+pub use oracle::Counted;
 pub use tamper::Tamper;
 pub use world::{Tally, Violation, World};

@@ -8,26 +8,26 @@ use crate::rng::Rng;
 
 /// One run's setup.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The machine's own configuration.
-    pub config: Config,
+    pub(crate) config: Config,
     /// Longest an append takes, ms.
-    pub append_ms_max: i64,
+    pub(crate) append_ms_max: i64,
     /// Longest a read of bodies takes, ms.
-    pub load_ms_max: i64,
+    pub(crate) load_ms_max: i64,
     /// How often, of a thousand steps, the machine ends a step and its effects come out.
-    pub flush_per_mille: u64,
+    pub(crate) flush_per_mille: u64,
     /// How often, of a thousand steps, the broker dies.
-    pub crash_per_mille: u64,
+    pub(crate) crash_per_mille: u64,
     /// How often, of ten thousand steps, an append begins to fail.
-    pub fault_per_mille: u64,
+    pub(crate) fault_per_mille: u64,
     /// How often, of a thousand steps, the journal's disk fills or empties.
-    pub full_per_mille: u64,
+    pub(crate) full_per_mille: u64,
 }
 
 impl Options {
     /// Draws all of it. A `calm` run has no faults, small delays and no limit that refuses.
-    pub fn draw(rng: &mut Rng, calm: bool) -> Options {
+    pub(crate) fn draw(rng: &mut Rng, calm: bool) -> Options {
         let mut destinations = Vec::new();
         for pattern in ["Q.*", "Q.0", "Q.1", "T.0", ">"] {
             if rng.per_mille(500) {
@@ -84,6 +84,6 @@ fn settings(rng: &mut Rng) -> DestinationSettings {
 }
 
 /// Whether a queue takes dead letters, as far as the drawn options go.
-pub fn is_dead_letter_queue(name: &str) -> bool {
+pub(crate) fn is_dead_letter_queue(name: &str) -> bool {
     name == "ActiveMQ.DLQ" || name.starts_with("DLQ.")
 }

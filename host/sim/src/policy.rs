@@ -12,10 +12,10 @@ use plugin::{
 use crate::rng::Rng;
 
 /// Name of the policy that answers nonsense.
-pub const NONSENSE: &str = "nonsense";
+pub(crate) const NONSENSE: &str = "nonsense";
 
 /// The native host with one policy more.
-pub struct Host {
+pub(crate) struct Host {
     native: NativeHost,
     seed: u64,
     tame: Arc<AtomicBool>,
@@ -24,7 +24,7 @@ pub struct Host {
 impl Host {
     /// Once `tame` is set the nonsense still is nonsense, but holds nothing back: a policy that gives nothing to
     /// anybody would be right to starve a queue.
-    pub fn new(seed: u64, tame: Arc<AtomicBool>) -> Host {
+    pub(crate) fn new(seed: u64, tame: Arc<AtomicBool>) -> Host {
         Host { native: NativeHost::new(), seed, tame }
     }
 }

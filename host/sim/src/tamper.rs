@@ -27,7 +27,7 @@ pub enum Tamper {
     Corrupt,
     /// Some deliveries change places.
     Reorder,
-    /// Groups lose their last record.
+    /// Groups of several messages lose the last one.
     Tear,
     /// Redeliveries after a crash are forgotten: the journal is not told what was handed out.
     ForgetDispatched,
@@ -55,10 +55,17 @@ impl Tamper {
             Tamper::Resurrect if rng.per_mille(100) => {
                 group.retain(|record| !matches!(record, Record::EntryGone { .. } | Record::BodyGone { .. }));
             }
-            Tamper::Tear if rng.per_mille(100) && group.len() > 3 => {
-                let gone = |record: &Record| matches!(record, Record::EntryGone { .. } | Record::BodyGone { .. });
-                if let Some(at) = group.iter().rposition(gone) {
-                    group.truncate(at);
+            Tamper::Tear => {
+                let bodies = group.iter().filter_map(|record| match record {
+                    Record::Body { sequence, .. } => Some(*sequence),
+                    _ => None,
+                });
+                let bodies: Vec<_> = bodies.collect();
+                if let [_, .., last] = bodies[..] {
+                    group.retain(|record| match record {
+                        Record::Body { sequence, .. } | Record::Entry { sequence, .. } => *sequence != last,
+                        _ => true,
+                    });
                 }
             }
             Tamper::ForgetDispatched => {

@@ -9,36 +9,39 @@ use message::{BodyKind, Destination, Message, MessageId, Value};
 use selector::Selector;
 
 /// Number of a send; unique in a simulation, stands in the message.
-pub type Uid = u64;
+pub(crate) type Uid = u64;
 
 /// What was sent, as its sender knows it.
 #[derive(Clone, Debug)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// Unique number.
-    pub uid: Uid,
+    pub(crate) uid: Uid,
     /// Its identity.
-    pub id: MessageId,
+    pub(crate) id: MessageId,
     /// Where to; composites as written.
-    pub destination: Destination,
+    pub(crate) destination: Destination,
     /// Whether it is to survive.
-    pub persistent: bool,
+    pub(crate) persistent: bool,
     /// 0 to 9.
-    pub priority: u8,
+    pub(crate) priority: u8,
     /// 0 for never.
-    pub expiration: i64,
+    pub(crate) expiration: i64,
     /// Index into [`COLORS`].
-    pub color: usize,
+    pub(crate) color: usize,
     /// For selectors.
-    pub weight: i32,
+    pub(crate) weight: i32,
     /// The body.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// Values of the property `color`.
-pub const COLORS: [&str; 3] = ["red", "green", "blue"];
+pub(crate) const COLORS: [&str; 3] = ["red", "green", "blue"];
+
+/// What a selector says, as code.
+type Test = fn(&Letter) -> bool;
 
 /// The selectors that consumers use: as text for the broker, as code for the checker.
-pub const SELECTORS: [(&str, fn(&Letter) -> bool); 4] = [
+pub(crate) const SELECTORS: [(&str, Test); 4] = [
     ("color = 'red'", |letter| letter.color == 0),
     ("weight > 5", |letter| letter.weight > 5),
     ("JMSPriority >= 5", |letter| letter.priority >= 5),
@@ -46,26 +49,26 @@ pub const SELECTORS: [(&str, fn(&Letter) -> bool); 4] = [
 ];
 
 /// The broker's form of a selector.
-pub fn parsed(selector: Option<usize>) -> Option<Arc<Selector>> {
+pub(crate) fn parsed(selector: Option<usize>) -> Option<Arc<Selector>> {
     let (text, _) = SELECTORS[selector?];
     Some(Arc::new(Selector::parse(text, &selector::Limits::default()).expect("the list holds good selectors")))
 }
 
 /// Whether a selector takes the letter.
-pub fn takes(selector: Option<usize>, letter: &Letter) -> bool {
+pub(crate) fn takes(selector: Option<usize>, letter: &Letter) -> bool {
     selector.is_none_or(|index| SELECTORS[index].1(letter))
 }
 
 impl Letter {
     /// A body that names its message and has about this size.
-    pub fn body(uid: Uid, bytes: usize) -> Bytes {
+    pub(crate) fn body(uid: Uid, bytes: usize) -> Bytes {
         let mut text = format!("{uid}:");
         text.extend(std::iter::repeat_n('x', bytes));
         text_content(&text)
     }
 
     /// The message as a client sends it.
-    pub fn message(&self, now: i64) -> Message {
+    pub(crate) fn message(&self, now: i64) -> Message {
         let mut message = Message::new(self.id.clone(), self.destination.clone());
         message.persistent = self.persistent;
         message.priority = self.priority;
@@ -83,7 +86,7 @@ impl Letter {
 }
 
 /// The number in a message; `None` for the broker's own.
-pub fn uid_of(message: &Message) -> Option<Uid> {
+pub(crate) fn uid_of(message: &Message) -> Option<Uid> {
     match message.properties.get("uid") {
         Some(Value::Long(uid)) => Uid::try_from(uid).ok(),
         _ => None,

@@ -71,7 +71,9 @@ fn read(version: stomp::Version, pieces: &[&[u8]]) -> (Vec<stomp::Frame>, Option
         buffer.extend_from_slice(piece);
         loop {
             match decoder.decode(&mut buffer) {
-                Ok(Some(stomp::Item::Frame(frame))) => frames.push(stomp::Frame { body: Bytes::copy_from_slice(&frame.body), ..frame }),
+                Ok(Some(stomp::Item::Frame(frame))) => {
+                    frames.push(stomp::Frame { body: Bytes::copy_from_slice(&frame.body), ..frame })
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(error) => return (frames, Some(error)),

@@ -8,7 +8,7 @@ use crate::words::Uid;
 impl Oracle {
     /// The broker is gone and another one starts with what is durable. After a `clean` stop all that it had carried
     /// out is.
-    pub fn restarted(&mut self, config: Config, clean: bool) {
+    pub(crate) fn restarted(&mut self, config: Config, clean: bool) {
         self.clock += 1;
         self.life += 1;
         self.config = config;
@@ -64,7 +64,7 @@ impl Oracle {
     }
 
     /// Everything was drained: nothing may be missing.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         let lost = self.traces.iter().find(|(_, trace)| trace.promised && !trace.voided && !trace.done);
         if let Some(((line, uid), trace)) = lost {
             let (place, arrived) = (&self.lines[*line].place, trace.arrived);

@@ -4,6 +4,7 @@
 //! [`Oracle::received`] what a client really took in. The first promise found broken stays in
 //! [`Oracle::violation`].
 
+mod arrival;
 mod delivery;
 mod ending;
 mod settlement;
@@ -12,19 +13,19 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use broker::Config;
 use message::{
-    Command, ConnectionKey, Destination, DestinationKind, Event, MessageId, Pattern, ProducerId, Publish, Receipt,
-    Sequence, Subscribe, SubscriptionKey, Text, TransactionKey,
+    Command, ConnectionKey, Destination, DestinationKind, Event, MessageId, Pattern, ProducerId, Receipt, Sequence,
+    SubscriptionKey, Text, TransactionKey,
 };
 
 use crate::ledger::Ledger;
-use crate::words::{Letter, Uid, takes, uid_of};
+use crate::words::{Letter, Uid, takes};
 
 type LineKey = usize;
 type TransactionNumber = usize;
 
 /// A place where messages wait, as clients know it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+enum Place {
     /// A queue.
     Queue(Text),
     /// A temporary queue.
@@ -57,10 +58,13 @@ struct Line {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Wants {
-    topics: Vec<Destination>,
-    selector: Option<usize>,
-    no_local: bool,
+pub(crate) struct Wants {
+    /// Its topics; one alone if it is durable.
+    pub(crate) topics: Vec<Destination>,
+    /// Its selector.
+    pub(crate) selector: Option<usize>,
+    /// Nothing of its own connection.
+    pub(crate) no_local: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,11 +223,11 @@ pub struct Counted {
 
 /// The checker.
 #[derive(Debug)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     /// What is durable.
-    pub ledger: Ledger,
+    pub(crate) ledger: Ledger,
     /// What was checked so far.
-    pub counted: Counted,
+    pub(crate) counted: Counted,
     config: Config,
     life: u64,
     clock: u64,
@@ -242,7 +246,7 @@ pub struct Oracle {
 
 impl Oracle {
     /// Nothing was promised yet.
-    pub fn new(config: Config) -> Oracle {
+    pub(crate) fn new(config: Config) -> Oracle {
         Oracle {
             ledger: Ledger::default(),
             counted: Counted::default(),
@@ -264,30 +268,30 @@ impl Oracle {
     }
 
     /// The first promise found broken.
-    pub fn violation(&self) -> Option<&str> {
+    pub(crate) fn violation(&self) -> Option<&str> {
         self.violation.as_deref()
     }
 
     /// Notes a broken promise; the first one stays.
-    pub fn broken(&mut self, what: impl Into<String>) {
+    pub(crate) fn broken(&mut self, what: impl Into<String>) {
         if self.violation.is_none() {
             self.violation = Some(what.into());
         }
     }
 
     /// The time at which the next events leave.
-    pub fn at(&mut self, now: i64) {
+    pub(crate) fn at(&mut self, now: i64) {
         self.now = now;
     }
 
     /// A client is about to send this.
-    pub fn writes(&mut self, letter: Letter) {
+    pub(crate) fn writes(&mut self, letter: Letter) {
         let sent = Sent { fate: Fate::Open, issued: 0, repeated: false, transaction: None, letter };
         self.sends.insert(sent.letter.uid, sent);
     }
 
     /// The broker carried this out at `now`; `refused` if it said no to it at once. The events it caused follow.
-    pub fn command(&mut self, from: ConnectionKey, command: &Command, refused: bool, now: i64) {
+    pub(crate) fn command(&mut self, from: ConnectionKey, command: &Command, refused: bool, now: i64) {
         self.now = now;
         self.clock += 1;
         if let Command::Connect(connect) = command {
@@ -363,7 +367,7 @@ impl Oracle {
     }
 
     /// Events that left the broker together.
-    pub fn round(&mut self, events: &[(ConnectionKey, Vec<Event>)]) {
+    pub(crate) fn round(&mut self, events: &[(ConnectionKey, Vec<Event>)]) {
         self.clock += 1;
         let together: BTreeSet<Sequence> = events
             .iter()
@@ -406,25 +410,9 @@ impl Oracle {
     }
 
     /// A client took a delivery in: its application may have seen it.
-    pub fn received(&mut self, by: ConnectionKey, subscription: SubscriptionKey, tag: u64) {
+    pub(crate) fn received(&mut self, by: ConnectionKey, subscription: SubscriptionKey, tag: u64) {
         if let Some(out) = self.subscription(by, subscription).and_then(|s| s.held.get_mut(&tag)) {
             out.received = true;
-        }
-    }
-
-    fn connected(&mut self, key: ConnectionKey, connect: &message::Connect, refused: bool) {
-        let same = |c: &Connection| {
-            c.id == connect.connection
-                || (connect.link_stealing && connect.client_id.is_some() && c.client_id == connect.client_id)
-        };
-        let replaced: Vec<_> = self.connections.iter().filter(|(_, c)| same(c)).map(|(key, _)| *key).collect();
-        for old in replaced {
-            self.disconnected(old);
-        }
-        if !refused {
-            let (id, client_id) = (connect.connection.clone(), connect.client_id.clone());
-            self.connections.insert(key, Connection { id, client_id, ..Connection::default() });
-            self.asked(key, connect.receipt, Question::Other);
         }
     }
 
@@ -437,85 +425,6 @@ impl Oracle {
 
     fn subscription(&mut self, of: ConnectionKey, key: SubscriptionKey) -> Option<&mut Subscription> {
         self.connections.get_mut(&of)?.subscriptions.get_mut(&key)
-    }
-
-    fn subscribed(&mut self, from: ConnectionKey, wish: &Subscribe) {
-        let parts = wish.destination.components();
-        let selector = wish.selector.as_ref().map(|selector| selector_index(selector.text()));
-        let wants = Wants { topics: parts.clone(), selector, no_local: wish.no_local };
-        let client_id = self.connections.get(&from).and_then(|c| c.client_id.clone());
-        let mut question = Question::Other;
-        let source = if wish.browser {
-            Source::Browser
-        } else if let (Some(name), Some(client_id)) = (&wish.durable_name, client_id) {
-            let place = Place::Durable(client_id, name.clone());
-            let line = self.line(place.clone());
-            if self.lines[line].wants.as_ref() != Some(&wants) {
-                self.void_place(&place);
-                self.lines[line].wants = Some(wants);
-            }
-            question = Question::Durable(line);
-            Source::Line(line)
-        } else if parts.iter().all(|part| part.kind.is_queue()) {
-            Source::Queues
-        } else {
-            let line = self.line(Place::Topic(from, wish.subscription));
-            self.lines[line].wants = Some(wants);
-            self.lines[line].since = Some(self.clock);
-            Source::Line(line)
-        };
-        self.clock += 1;
-        let subscription = Subscription {
-            source,
-            parts,
-            selector,
-            no_local: wish.no_local,
-            exclusive: wish.exclusive,
-            priority: wish.priority,
-            order: self.clock,
-            prefetch: wish.prefetch.min(self.config.prefetch_max),
-            pulls: 0,
-            auto_ack: wish.auto_ack,
-            unseen: 0,
-            next_tag: 1,
-            held: BTreeMap::new(),
-            last: BTreeMap::new(),
-        };
-        if let Some(connection) = self.connections.get_mut(&from) {
-            connection.subscriptions.insert(wish.subscription, subscription);
-        }
-        self.asked(from, wish.receipt, question);
-    }
-
-    fn published(&mut self, from: ConnectionKey, publish: &Publish, refused: bool) {
-        let Some(uid) = uid_of(&publish.message) else { return };
-        let transaction = publish
-            .transaction
-            .and_then(|key| self.connections.get(&from).and_then(|c| c.transactions.get(&key).copied()));
-        let clock = self.clock;
-        let Some(sent) = self.sends.get_mut(&uid) else { return };
-        match sent.issued {
-            0 => sent.issued = clock,
-            _ => sent.repeated = true,
-        }
-        if refused && !sent.repeated {
-            sent.fate = Fate::Refused;
-        }
-        if let Some(number) = transaction {
-            sent.transaction = Some(number);
-            self.transactions[number].failed |= refused;
-            if !refused {
-                self.transactions[number].sends.push(uid);
-            }
-            return if refused { () } else { self.asked(from, publish.receipt, Question::Within(number)) };
-        }
-        if refused {
-            return;
-        }
-        self.asked(from, publish.receipt, Question::Send(uid));
-        if let (Some(bytes), Some(connection)) = (publish.window_bytes, self.connections.get_mut(&from)) {
-            connection.windows.insert(bytes, uid);
-        }
     }
 
     /// The line of a place, noted on first sight.
@@ -566,14 +475,10 @@ impl Oracle {
         }
     }
 
-    /// Durable subscriptions ever seen: client id, name and, where it is known, topic, selector and no-local.
-    pub fn durables(&self) -> Vec<(Text, Text, Option<(Destination, Option<usize>, bool)>)> {
+    /// Durable subscriptions ever seen: client id, name and, where it is known, what they take.
+    pub(crate) fn durables(&self) -> Vec<(Text, Text, Option<Wants>)> {
         let known = self.places.iter().filter_map(|(place, line)| match place {
-            Place::Durable(client_id, name) => {
-                let wants = self.lines[*line].wants.as_ref();
-                let wants = wants.map(|wants| (wants.topics[0].clone(), wants.selector, wants.no_local));
-                Some((client_id.clone(), name.clone(), wants))
-            }
+            Place::Durable(client_id, name) => Some((client_id.clone(), name.clone(), self.lines[*line].wants.clone())),
             _ => None,
         });
         known.collect()

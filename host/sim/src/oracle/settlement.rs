@@ -19,7 +19,10 @@ impl Oracle {
             if registered {
                 self.acknowledged_in(from, ack, number);
             }
-            return if refused { () } else { self.asked(from, ack.receipt, Question::Other) };
+            if !refused {
+                self.asked(from, ack.receipt, Question::Other);
+            }
+            return;
         }
         match ack.kind {
             AckKind::Delivered => {

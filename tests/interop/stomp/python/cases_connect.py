@@ -70,6 +70,22 @@ def client_id_again(broker):
         check(wire.closed(), "open after DISCONNECT")
 
 
+@case("connect.client-id-after-receipt")
+def client_id_after_receipt(broker):
+    # Whoever has the receipt of DISCONNECT may come back at once, not only when the socket has ended.
+    for _ in range(20):
+        wire = broker.raw("1.2", {"client-id": broker.tag})
+        wire.tell("DISCONNECT", {"receipt": "bye"})
+        wire.receipt("bye")
+
+
+@case("connect.escapes")
+def connect_escapes(broker):
+    # The specification knows no escapes in CONNECT; clients that write them are understood all the same.
+    got = broker.raw().connect("1.2", {"client-id": f"{broker.tag}\\cx"})
+    equal(got.lines.count(f"session:{broker.tag}:x"), 1, f"session of {got}")
+
+
 @case("connect.request-id")
 def request_id(broker):
     # An older habit: CONNECT may ask for an answer id. request-id wins over receipt.

@@ -99,6 +99,15 @@ def escapes_wire(broker):
     equal(got.headers["message-id"][:4], "ID\\c", "colons of message-id are escaped")
 
 
+@case("message.escapes-1.0")
+def escapes_10(broker):
+    # 1.0 knows no escapes: they are read, as there are clients that write them, but never written.
+    wire = broker.raw("1.0")
+    wire.tell("SUBSCRIBE", {"destination": broker.queue()})
+    wire.tell("SEND", {"destination": broker.queue(), "v": "a\\cb\\\\c\\t"}, "x")
+    equal(wire.read().headers["v"], "a:b\\c\\t", "value")
+
+
 @case("message.cr-escape-1.1")
 def cr_escape(broker):
     # \r is an escape in 1.2 only.

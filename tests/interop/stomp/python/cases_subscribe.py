@@ -51,6 +51,12 @@ def same_id(broker):
     client.send(broker.queue("a"), "a")
     client.send(broker.queue("b"), "b")
     equal(sorted(client.texts(2)), ["a", "b"], "bodies")
+    # UNSUBSCRIBE ends the newer one.
+    client.unsubscribe("1")
+    client.send(broker.queue("a"), "a again")
+    client.send(broker.queue("b"), "b again")
+    equal(client.next().body, b"a again", "body")
+    client.quiet(0.3)
 
 
 @each_version("subscribe.topic-fan-out")
