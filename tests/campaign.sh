@@ -15,11 +15,11 @@ summary=$home/summary
 
 echo "== kills: $kills, both protocols"
 "$program" bench kill --program "$program" --data "$home/kills" --kills "$kills" --seed 1 --both | tee "$home/kills.log"
-tail -n 3 "$home/kills.log" >>"$summary"
+grep -E '^kill campaign|confirmed  |BROKEN|^verdict' "$home/kills.log" >>"$summary"
 
 echo "== simulated power cuts: $cuts"
-tests/powercut/campaign.sh "$cuts" | tee "$home/cuts.log"
-tail -n 3 "$home/cuts.log" >>"$summary"
+cargo run --locked --release -q -p powercut -- cuts "$cuts" | tee "$home/cuts.log"
+tail -n 1 "$home/cuts.log" >>"$summary"
 
 echo "== simulated lives: $seeds seeds"
 cargo run --locked --release -q -p sim -- run --seeds "0..$seeds" | tee "$home/sim.log"

@@ -53,13 +53,15 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        // The broker's folder went before, as far as it could.
+        let _ = std::fs::remove_dir(&self.0);
+        let _ = self.0.parent().map(std::fs::remove_dir);
     }
 }
 
 const SIZE: &str = "96m";
 const MB: u64 = 1024 * 1024;
 const WAIT: &str = "producers of persistent messages wait";
-const FULL: &str = "takes nothing until there is space";
 const AGAIN: &str = "has room again";
 
 fn body(number: usize) -> String {
@@ -106,27 +108,27 @@ fn a_full_disk_stops_producers_and_heals() {
     witness.is_well();
     assert!(late.nothing_came(), "confirmed without space: {}", broker.log());
 
-    let held = consumer.frame();
-    assert_eq!(held.body, body(50));
+    // No space at all: the next acknowledgements may wait, what needs no journal goes on.
     disk.fill(0);
-    consumer.send(&format!("ACK\nid:{}\nreceipt:last\n\n", held.header("ack")));
-    until("the full disk to be seen", || {
+    for number in 50..60 {
+        let message = consumer.frame();
+        assert_eq!(message.body, body(number));
+        consumer.send(&format!("ACK\nid:{}\nreceipt:ack-{number}\n\n", message.header("ack")));
         disk.fill(0);
-        broker.log().contains(FULL)
-    });
-    witness.is_well();
+        witness.is_well();
+    }
     assert!(late.nothing_came(), "confirmed without space: {}", broker.log());
 
     disk.clear();
     late.expect_receipt(&last.to_string());
-    consumer.expect_receipt("last");
+    (50..60).for_each(|number| consumer.expect_receipt(&format!("ack-{number}")));
     until("the room to be seen", || broker.log().contains(AGAIN));
     early.publish("Q", &body(last + 1));
 
     let broker = Broker::start_in(broker.kill(), "");
     let mut consumer = broker.client();
     consumer.subscribe("Q", "client-individual");
-    for number in 51..=last + 1 {
+    for number in 60..=last + 1 {
         let message = consumer.frame();
         assert_eq!(message.body, body(number));
         consumer.ack(&message);

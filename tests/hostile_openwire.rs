@@ -409,3 +409,38 @@ fn stale_acknowledgements_change_nothing() {
     let line = destinations.iter().find(|line| line.contains("STALE")).expect("a line");
     assert_eq!(figure(line, "dequeued"), 0, "{line}");
 }
+
+/// A client that asks on and on and never reads an answer is not read either, once its answers pile up.
+#[test]
+fn who_does_not_listen_is_not_heard() {
+    let broker = Broker::start();
+    let mut witness = Witness::new(&broker);
+    let mut client = OpenWire::connect(broker.openwire);
+    // Small, and answered with an exception that is larger.
+    let wanted = Header { command_id: 7, response_required: true };
+    let frame = client.encode(TransactionInfo { header: wanted, kind: 99, ..TransactionInfo::default() });
+    let stream = frame.repeat(1_000);
+    let before = broker.resident();
+    let (mut sent, mut rounds_without) = (0, 0);
+    while rounds_without < 50 && (sent as u64) < 256 * MB {
+        match client.push(&stream[sent % stream.len()..]) {
+            Some(length) => (sent, rounds_without) = (sent + length, 0),
+            None => {
+                witness.is_well();
+                rounds_without += 1;
+            }
+        }
+    }
+    assert!((sent as u64) < 256 * MB, "the broker read on");
+    assert!(broker.resident() < before + 64 * MB, "{before} grew to {}", broker.resident());
+    // Once it listens, all is answered.
+    for _ in 0..sent / frame.len() {
+        assert!(matches!(client.frame(), Command::ExceptionResponse(_)));
+    }
+    let begun = sent % frame.len();
+    if begun > 0 {
+        client.send_bytes(&frame[begun..]).expect("sent");
+        assert!(matches!(client.frame(), Command::ExceptionResponse(_)));
+    }
+    assert!(client.is_well());
+}

@@ -133,6 +133,18 @@ impl OpenWire {
         self.socket.write_all(bytes)
     }
 
+    /// Sends what the broker takes now; none when it takes nothing.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Option<usize> {
+        self.socket.set_nonblocking(true).expect("a socket");
+        let written = self.socket.write(bytes);
+        self.socket.set_nonblocking(false).expect("a socket");
+        match written {
+            Ok(length) => Some(length),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("the connection ended: {error}"),
+        }
+    }
+
     /// Nothing more will be sent.
     pub(crate) fn hang_up(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);

@@ -82,7 +82,7 @@ impl Broker {
                     let cause = ack.cause.clone().unwrap_or_else(|| Text::from_static("the consumer gave it up"));
                     self.dead_letter(line, entry, cause, Some(by));
                 }
-                AckKind::Expired => self.expire(line, entry),
+                AckKind::Expired => self.expire(line, entry, Some(by)),
                 AckKind::Released => self.give_back(line, entry, true),
                 _ => self.done(line, entry),
             }
@@ -155,8 +155,8 @@ impl Broker {
         self.mark(key);
     }
 
-    /// The message's time is up (row R08).
-    pub(crate) fn expire(&mut self, key: Key, entry: Entry) {
+    /// The message's time is up (row R08); `by` is the connection that found out, if one did.
+    pub(crate) fn expire(&mut self, key: Key, entry: Entry, by: Option<ConnectionKey>) {
         let Some(line) = self.lines.get_mut(key) else { return self.settle_lineless(&entry) };
         line.stats.expired += 1;
         let name = line.kind.queue().map(|queue| queue.name.clone());
@@ -167,7 +167,7 @@ impl Broker {
         }
         if dead {
             let cause = Text::from(format!("Message Expired. Expiration:{}", entry.expiration));
-            self.dead_letter(key, entry, cause, None);
+            self.dead_letter(key, entry, cause, by);
         } else {
             self.done(key, entry);
         }
@@ -235,7 +235,7 @@ impl Broker {
             self.timers.push(Reverse((due, Timer::Sweep(key))));
         }
         for entry in taken {
-            self.expire(key, entry);
+            self.expire(key, entry, None);
         }
     }
 

@@ -53,7 +53,7 @@ impl Broker {
         }
         self.lines.put_back(key, line);
         for entry in expired {
-            self.expire(key, entry);
+            self.expire(key, entry, None);
         }
     }
 

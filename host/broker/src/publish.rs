@@ -256,7 +256,7 @@ impl Broker {
         if message.is_expired(self.now) {
             let entry = Entry::new(message, false);
             self.enter_memory(key, &entry);
-            return self.expire(key, entry);
+            return self.expire(key, entry, None);
         }
         let busy = !line.members.is_empty();
         let awaiting = line.awaiting > 0;

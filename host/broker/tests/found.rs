@@ -129,6 +129,26 @@ fn a_receipt_waits_for_the_dead_letter() {
     assert_eq!(house.stored(), (1, 1));
 }
 
+/// The same for a message that its consumer found expired.
+#[test]
+fn a_receipt_waits_for_an_expired_message_too() {
+    let mut house = House::new();
+    house.connect(1);
+    house.subscribe(1, 1, "queue://A");
+    let mut message = house.message(1, "queue://A", &"x".repeat(LARGE_BYTES));
+    message.expiration = house.now + 5;
+    house.publish(1, message, None);
+    assert_eq!(house.texts(1).len(), 1);
+    let (kind, transaction, cause) = (AckKind::Expired, None, None);
+    let ack = Ack { subscription: 1, kind, first: 1, last: 1, transaction, cause, receipt: Some(7) };
+    house.broker.handle(1, Command::Ack(ack), house.now + 10);
+    house.broker.flush(house.now);
+    assert!(house.broker.poll_events().is_none());
+    house.settle();
+    assert_eq!(house.replies(1), [Ok(7)]);
+    assert_eq!(house.pending("queue://ActiveMQ.DLQ"), 1);
+}
+
 /// A stop while a dead letter is being made: the message stays where it was, and is marked.
 #[test]
 fn a_stop_does_not_forget_a_message_given_up() {

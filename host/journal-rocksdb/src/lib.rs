@@ -187,7 +187,7 @@ impl Journal for RocksJournal {
             refused_full: read(&c.refused),
             trims: read(&c.trims),
             store_bytes: seen.store_bytes,
-            store_bytes_limit: shared.space.store_limit_bytes,
+            store_bytes_limit: shared.space.limit_bytes(seen),
             disk_free_bytes: seen.free_bytes,
             memory_bytes: engine::sum(&shared.db, "rocksdb.cur-size-all-mem-tables")
                 + engine::sum(&shared.db, "rocksdb.estimate-table-readers-mem")

@@ -18,7 +18,7 @@ pub(crate) struct Space {
     place: PathBuf,
     reserve_producers_bytes: u64,
     pub(crate) reserve_hard_bytes: u64,
-    pub(crate) store_limit_bytes: u64,
+    store_limit_bytes: u64,
     last: Mutex<Option<Seen>>,
 }
 
@@ -36,16 +36,17 @@ impl Space {
         let (total, free) = file_system(&config.place).unwrap_or((u64::MAX, u64::MAX));
         let reserve_producers_bytes = config.reserve_producers_bytes.unwrap_or((256 * MIB).min(total / 10));
         let reserve_hard_bytes = config.reserve_hard_bytes.unwrap_or((64 * MIB).min(total / 25));
+        // The limit itself stays: where the disk is smaller, its reserves speak first, and they see when it grows.
         let has = free.saturating_add(store_bytes).saturating_sub(reserve_producers_bytes);
-        let store_limit_bytes = config.store_limit_bytes.min(has);
-        if store_limit_bytes < config.store_limit_bytes {
+        if has < config.store_limit_bytes {
             tracing::warn!(
                 wanted_bytes = config.store_limit_bytes,
-                limit_bytes = store_limit_bytes,
+                limit_bytes = has,
                 place = %config.place.display(),
                 "store limit is lowered to what the disk has"
             );
         }
+        let store_limit_bytes = config.store_limit_bytes;
         let place = config.place.clone();
         Space { place, reserve_producers_bytes, reserve_hard_bytes, store_limit_bytes, last: Mutex::new(None) }
     }
@@ -61,6 +62,12 @@ impl Space {
                 now
             }
         }
+    }
+
+    /// Bytes the journal may take: the limit, or what the disk has now.
+    pub(crate) fn limit_bytes(&self, seen: Seen) -> u64 {
+        let has = seen.free_bytes.saturating_add(seen.store_bytes).saturating_sub(self.reserve_producers_bytes);
+        self.store_limit_bytes.min(has)
     }
 
     pub(crate) fn room(&self, seen: Seen) -> Room {

@@ -130,6 +130,7 @@ fn consumers_closed_in_transactions() {
 fn given_up_and_not_yet_dead() {
     demand(267, 800);
     demand(2452, 800);
+    demand(105_857, 1_000);
 }
 
 /// Non-persistent messages of a transaction arrived, its persistent ones died with the broker.

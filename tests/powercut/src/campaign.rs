@@ -181,7 +181,7 @@ impl Campaign {
         let mut lines = Vec::new();
         for (reserves, seed) in (0..seeds).flat_map(|seed| [(true, seed), (false, seed)]) {
             let bed = Bed::new()?;
-            bed.disk().capacity = (12 << 20) + seed as usize * 777_777;
+            bed.disk().capacity = (24 << 20) + seed as usize * 777_777;
             let mut task = Task {
                 place: bed.place.path().into(),
                 seed,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use journal::conformance::{Driver, Random, Samples, recover};
-use journal::{Journal, JournalError, MemJournal};
+use journal::{Journal, JournalError, MemJournal, Room};
 use journal_rocksdb::{Config, RocksJournal};
 use message::Record;
 
@@ -46,7 +46,7 @@ pub struct Task {
     pub body_bytes_max: usize,
     /// Ends with a close instead of a sudden exit.
     pub close: bool,
-    /// Keeps the usual reserves of free space, scaled to the disk; without them the engine runs into its end.
+    /// Keeps the usual reserves of free space, scaled to the buffers; without them the engine runs into its end.
     pub reserves: bool,
 }
 
@@ -89,10 +89,10 @@ pub fn main(arguments: &[String]) -> ExitCode {
         return ExitCode::from(2);
     };
     let mut config = Config { write_buffer_bytes: task.buffer_bytes, blob_bytes_min: 4096, ..Config::new(&task.place) };
-    if !task.reserves {
-        config.reserve_producers_bytes = Some(0);
-        config.reserve_hard_bytes = Some(0);
-    }
+    // The defaults are to the default buffers as these are to the task's.
+    let (producers, hard) = if task.reserves { (16, 4) } else { (0, 0) };
+    config.reserve_producers_bytes = Some(producers * task.buffer_bytes as u64);
+    config.reserve_hard_bytes = Some(hard * task.buffer_bytes as u64);
     let journal = match RocksJournal::open(&config) {
         Ok(journal) => journal,
         Err(error) => {
@@ -178,7 +178,14 @@ fn append_or_wait(journal: &RocksJournal, groups: &[Vec<Record>], last: u64) -> 
     let start = Instant::now();
     let mut said: Option<Instant> = None;
     loop {
-        match journal.append(groups) {
+        // Producers wait before the disk is full, as those of the broker do.
+        let early = journal.room() != Room::Plenty;
+        let free_bytes = journal.stats().disk_free_bytes;
+        let appended = match early {
+            true => Err(JournalError::Full { free_bytes, reserve_bytes: 0 }),
+            false => journal.append(groups),
+        };
+        match appended {
             Err(JournalError::Full { .. }) if start.elapsed() < FULL_WAIT_MAX => {
                 if said.is_none_or(|at| at.elapsed() > FULL_SAY_AGAIN) {
                     say(&format!("F {}", last - groups.len() as u64));

@@ -193,7 +193,7 @@ impl House {
 
     /// Texts of what was delivered since the last look, with `!` behind those marked as redelivered.
     pub fn texts(&mut self, connection: u64) -> Vec<String> {
-        self.take(connection).iter().filter_map(delivered).map(|d| text_of(d)).collect()
+        self.take(connection).iter().filter_map(delivered).map(text_of).collect()
     }
 
     /// Numbers of the receipts answered well since the last look, refusals as text.

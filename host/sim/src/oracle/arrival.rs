@@ -39,7 +39,7 @@ impl Oracle {
                 self.void_place(&place);
                 self.lines[line].wants = Some(wants);
             }
-            question = Question::Durable(line);
+            question = Question::Durable(line, self.lines[line].voided_at);
             Source::Line(line)
         } else if parts.iter().all(|part| part.kind.is_queue()) {
             Source::Queues

@@ -177,7 +177,8 @@ enum Question {
     Send(Uid),
     Within(TransactionNumber),
     Commit(TransactionNumber),
-    Durable(LineKey),
+    /// The line, and the moment since which it is what it is.
+    Durable(LineKey, u64),
     Other,
 }
 

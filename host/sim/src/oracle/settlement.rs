@@ -261,10 +261,10 @@ impl Oracle {
                     self.transactions[number].sends.push(uid);
                 }
             }
-            Question::Durable(line) => {
+            Question::Durable(line, defined_at) => {
                 let since = self.clock;
                 let line = &mut self.lines[line];
-                if line.wants.is_some() && line.since.is_none() {
+                if line.voided_at == defined_at && line.wants.is_some() && line.since.is_none() {
                     line.since = Some(since);
                 }
             }

@@ -86,6 +86,7 @@ def queue_share(broker):
     readers = [broker.client("1.2") for _ in range(2)]
     for reader in readers:
         reader.subscribe(broker.queue())
+        reader.send(broker.topic("sync"))  # see subscribe.priority
     sender = broker.client("1.2")
     for number in range(40):
         sender.send(broker.queue(), str(number), receipt=number == 39)
@@ -249,6 +250,8 @@ def consumer_priority(broker):
     low, high = broker.client("1.2"), broker.client("1.2")
     low.subscribe(broker.queue(), headers={"activemq.priority": "1"})
     high.subscribe(broker.queue(), headers={"activemq.priority": "10"})
+    # A round trip: ActiveMQ raises the prefetch of a new consumer from 0 only after its RECEIPT.
+    high.send(broker.topic("sync"))
     for number in range(10):
         low.send(broker.queue(), str(number))
     equal((len(low.drain()), len(high.drain())), (0, 10), "messages of low and high")
