@@ -238,7 +238,10 @@ impl Broker {
                 self.answer(connection, receipt, outcome);
             }
             Command::Written { bytes } => self.written(connection, bytes),
-            Command::Fence { receipt } => self.answer(connection, Some(receipt), Ok(())),
+            Command::Fence { receipt } => match self.connections.get_mut(&connection) {
+                Some(found) if !found.parked.is_empty() => found.fences.push(receipt),
+                _ => self.answer(connection, Some(receipt), Ok(())),
+            },
         }
     }
 

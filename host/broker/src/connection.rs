@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     pub(crate) burying: u32,
     /// Answers that wait for those.
     pub(crate) withheld: Vec<Receipt>,
+    /// Fences that wait for those sends.
+    pub(crate) fences: Vec<Receipt>,
     /// The session was told to stop reading.
     pub(crate) paused: bool,
     /// Bytes handed out that its socket has not taken.

@@ -263,7 +263,7 @@ impl Broker {
                 .awaiting
                 .iter()
                 .filter_map(|(_, then)| match then {
-                    crate::broker::Then::Join(at, entry) if *at == key => Some(entry.sequence),
+                    crate::broker::Then::Join(at, entry) if *at == key && entry.is_stored() => Some(entry.sequence),
                     _ => None,
                 })
                 .collect();

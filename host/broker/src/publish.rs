@@ -115,9 +115,14 @@ impl Broker {
     fn unpaused(&mut self, from: ConnectionKey) {
         let Some(connection) = self.connections.get_mut(&from) else { return };
         if !connection.parked.is_empty() {
-            self.parked.push_back(from);
-        } else if std::mem::take(&mut connection.paused) {
+            return self.parked.push_back(from);
+        }
+        let fences = std::mem::take(&mut connection.fences);
+        if std::mem::take(&mut connection.paused) {
             self.say(from, Event::Resume);
+        }
+        for receipt in fences {
+            self.answer(from, Some(receipt), Ok(()));
         }
     }
 

@@ -553,7 +553,10 @@ impl Broker {
             let mut waits = false;
             while let Some(line) = self.dirty.pop() {
                 self.dispatch(line);
-                waits |= self.lines.get(line).is_some_and(|line| line.loading || line.awaiting > 0);
+                waits |= self
+                    .lines
+                    .get(line)
+                    .is_some_and(|line| line.loading || line.awaiting > 0 || line.gate > self.durable);
             }
             if waits {
                 // What is there is on its way from the journal: it is not nothing.

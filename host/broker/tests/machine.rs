@@ -450,6 +450,26 @@ fn producers_wait_for_memory() {
     assert!(matches!(house.take(1)[..], [Event::Reply { receipt: 3, .. }, Event::Resume]));
 }
 
+/// A fence stands behind the sends that wait: a client that was told so may go.
+#[test]
+fn a_fence_waits_for_parked_sends() {
+    let mut house = House::with(Config { memory_bytes_limit: 1_100, ..Config::default() });
+    house.connect(1);
+    house.connect(2);
+    for text in ["a", "b"] {
+        let mut message = house.message(1, "queue://Q", text);
+        message.persistent = false;
+        house.publish(1, message, None);
+    }
+    house.take(1);
+    house.act(1, Command::Fence { receipt: 9 });
+    assert_eq!(house.replies(1), []);
+    house.subscribe(2, 1, "queue://Q");
+    house.ack(2, 1, AckKind::Standard, 1, 1);
+    assert_eq!(house.replies(1), [Ok(9)]);
+    assert_eq!(house.texts(2), ["a", "b"]);
+}
+
 /// Told to refuse, the broker refuses in place of waiting (row Q05).
 #[test]
 fn producers_are_refused_when_told_so() {

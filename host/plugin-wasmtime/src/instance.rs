@@ -155,8 +155,8 @@ impl Live {
         store.set_epoch_deadline(call_ticks);
         let instance = exports.pre.instantiate(&mut store)?;
         drop(running);
-        let members_changed = instance.get_typed_func(&mut store, &exports.members_changed).map_err(Fault::world)?;
-        let plan = instance.get_typed_func(&mut store, &exports.plan).map_err(Fault::world)?;
+        let members_changed = instance.get_typed_func(&mut store, exports.members_changed).map_err(Fault::world)?;
+        let plan = instance.get_typed_func(&mut store, exports.plan).map_err(Fault::world)?;
         let permit = Permit::take(&runtime.live);
         Ok(Live { store, instance, members_changed, plan, call_ticks, told: false, _permit: permit })
     }

@@ -17,6 +17,8 @@ use crate::outbox::Outbox;
 
 /// How long a closing connection may take to accept its last bytes.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// The first read of a connection, in bytes.
+const READ_BYTES_FIRST: usize = 1024;
 /// Deliveries written before the core hears of it, in bytes.
 const WRITTEN_REPORT_BYTES: u64 = 512 * 1024;
 
@@ -29,7 +31,9 @@ pub(crate) struct Connection {
     out: Output,
     events: std::vec::IntoIter<Event>,
     buffer: BytesMut,
-    read_buffer_bytes: usize,
+    /// How much is read at a time: little until the peer sends much, so that thousands who say little cost little.
+    read_bytes: usize,
+    read_bytes_max: usize,
     write_buffer_bytes_max: usize,
     /// Deliveries encoded, not yet taken by the socket.
     encoded: u64,
@@ -66,7 +70,8 @@ impl Connection {
             out: Output::default(),
             events: Vec::new().into_iter(),
             buffer: BytesMut::new(),
-            read_buffer_bytes: config.read_buffer_bytes,
+            read_bytes: READ_BYTES_FIRST.min(config.read_buffer_bytes),
+            read_bytes_max: config.read_buffer_bytes,
             write_buffer_bytes_max: config.write_buffer_bytes_max,
             encoded: 0,
             written: 0,
@@ -111,10 +116,11 @@ impl Connection {
             }
             let full = self.buffer.len() >= self.session.buffer_bytes_max();
             let may_read = handed_over && self.reads && !full && !self.session.has_more();
-            if may_read && self.buffer.capacity() - self.buffer.len() < 4096 {
-                let room = self.read_buffer_bytes.max(self.buffer.len()).min(self.session.buffer_bytes_max());
+            if may_read && self.buffer.capacity() - self.buffer.len() < self.read_bytes / 16 {
+                let room = self.read_bytes.max(self.buffer.len()).min(self.session.buffer_bytes_max());
                 self.buffer.reserve(room);
             }
+            let spare = self.buffer.capacity() - self.buffer.len();
             let due = self.session.timeout_ms().map_or(Duration::from_secs(60), |due| {
                 Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0))
             });
@@ -136,7 +142,12 @@ impl Connection {
                 () = self.outbox.ready(), if !self.is_crowded() => {}
                 read = reader.read_buf(&mut self.buffer), if may_read => match read {
                     Ok(0) => return self.last_words("the peer closed the connection".to_owned()).await,
-                    Ok(_) => self.session.receive(&mut self.buffer, now_ms(), &mut self.out),
+                    Ok(length) => {
+                        if length == spare {
+                            self.read_bytes = (self.read_bytes * 8).min(self.read_bytes_max);
+                        }
+                        self.session.receive(&mut self.buffer, now_ms(), &mut self.out);
+                    }
                     Err(error) => return self.last_words(format!("reading failed: {error}")).await,
                 },
                 () = sleep_until(Instant::now() + due) => self.session.tick(now_ms(), &mut self.out),

@@ -124,7 +124,7 @@ pub(crate) fn write(journal: &dyn Journal, queue: &Queue, inbox: &Inbox) -> Resu
         }
         while let Err(error) = journal.append(&taken.groups) {
             let JournalError::Full { .. } = error else { return Err(error) };
-            keeper.full(inbox, &error);
+            keeper.note(Room::Full, inbox);
             std::thread::sleep(FULL_RETRY);
             keeper.look(journal, inbox);
         }
@@ -149,13 +149,6 @@ impl Keeper {
         }
     }
 
-    fn full(&mut self, inbox: &Inbox, error: &JournalError) {
-        if self.room != Room::Full {
-            tracing::warn!(%error, "the journal takes nothing until there is space; all that needs it waits");
-        }
-        self.note(Room::Full, inbox);
-    }
-
     fn note(&mut self, room: Room, inbox: &Inbox) {
         if room == self.room {
             return;
@@ -165,7 +158,7 @@ impl Keeper {
             Room::ProducersWait => {
                 tracing::warn!("the journal runs out of room; producers of persistent messages wait, consumers go on");
             }
-            Room::Full => {}
+            Room::Full => tracing::warn!("the journal takes nothing until there is space; all that needs it waits"),
         }
         self.room = room;
         inbox.push(Input::Room(match room {
