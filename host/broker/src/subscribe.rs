@@ -50,6 +50,7 @@ impl Broker {
             producers: Default::default(),
             temporary: Vec::new(),
             parked: VecDeque::new(),
+            fences: Vec::new(),
             burying: 0,
             withheld: Vec::new(),
             paused: false,
