@@ -51,6 +51,24 @@ fn a_transaction_is_whole_after_a_kill() {
     }
 }
 
+/// A client that sends without waiting and closes at once has sent: the end of its socket overtakes nothing.
+#[test]
+fn what_was_sent_before_the_close_counts() {
+    let broker = Broker::start();
+    for round in 0..20 {
+        let mut sender = broker.client();
+        let frames: String = (0..500).map(|n| format!("SEND\ndestination:/queue/LAST.{round}\n\n{n}\0")).collect();
+        sender.send_bytes(frames.as_bytes()).expect("sent");
+        sender.say_no_more();
+        assert!(sender.is_closed());
+        let mut receiver = broker.client();
+        receiver.subscribe(&format!("LAST.{round}"), "auto");
+        for number in 0..500 {
+            assert_eq!(receiver.frame().body, number.to_string());
+        }
+    }
+}
+
 /// The campaign in its short form: kills under load, judged from outside.
 #[test]
 fn kills_under_load_lose_nothing() {

@@ -365,6 +365,11 @@ impl Stomp {
         Some(Frame { command, headers, body })
     }
 
+    /// Closes the sending half.
+    pub(crate) fn say_no_more(&self) {
+        self.socket.shutdown(std::net::Shutdown::Write).expect("open until now");
+    }
+
     /// True once the broker closed the connection.
     pub(crate) fn is_closed(&mut self) -> bool {
         while let Some(_frame) = self.try_frame() {}

@@ -148,7 +148,7 @@ impl Live {
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limits);
-        store.epoch_deadline_callback(|context| overdue(context));
+        store.epoch_deadline_callback(overdue);
         store.set_hostcall_fuel(limits.answer_bytes_max);
         let call_ticks = slice_ticks(limits.call_ms_max);
         let running = runtime.ticker.run();
