@@ -38,7 +38,7 @@ impl Traffic {
     fn step(&mut self, changes: &mut Vec<MemberChange>) -> usize {
         changes.clear();
         if self.consumers.len() < 150 && self.random.below(6) == 0 {
-            for _ in 0..1 + self.random.below(if self.random.0 % 16 == 0 { 90 } else { 3 }) {
+            for _ in 0..1 + self.random.below(if self.random.0.is_multiple_of(16) { 90 } else { 3 }) {
                 self.slot_next += 1 + self.random.below(3) as u32;
                 let slot = self.slot_next;
                 let priority = [0, 0, 0, 5, -5][self.random.below(5) as usize];
