@@ -41,7 +41,8 @@ pub struct Limits {
     pub log_lines_per_second_max: u32,
     /// Length of a log line. Default 1 KiB.
     pub log_line_bytes_max: usize,
-    /// The first pause after a failure; it doubles with each further one. Default 100 ms.
+    /// The first pause after a failure; it doubles with each further one. Default 1 s: each try of a policy that loops
+    /// costs all queues its deadline.
     pub backoff_min: Duration,
     /// The longest pause. Default 30 s.
     pub backoff_max: Duration,
@@ -68,7 +69,7 @@ impl Default for Limits {
             instances_live_max: 256,
             log_lines_per_second_max: 20,
             log_line_bytes_max: 1 << 10,
-            backoff_min: Duration::from_millis(100),
+            backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
             batches_until_recovered: 64,
         }
