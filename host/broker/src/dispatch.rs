@@ -190,12 +190,11 @@ impl Broker {
                 expired.push(take(line, at));
                 continue;
             }
-            let Some(message) = entry.message.clone() else {
+            let Some(message) = &entry.message else {
                 break; // Order is kept: nothing overtakes a message whose body is on its way.
             };
-            let entry = entry.clone();
             if line.selective {
-                let (anybody, with_credit) = self.candidates(line, &scratch.consumers, &message, &entry, &mut mask);
+                let (anybody, with_credit) = self.candidates(line, &scratch.consumers, message, entry, &mut mask);
                 if !anybody {
                     if only_unmatched && let Some(place) = line.pending.place_at(at) {
                         line.unmatched = place.after();
@@ -209,7 +208,7 @@ impl Broker {
                 }
                 scratch.candidates.extend(&mask);
             }
-            scratch.push(at, &entry, &message, wants, self.policies.symbols());
+            scratch.push(at, entry, message, wants, self.policies.symbols());
             if scratch.rows.len() == limit {
                 break;
             }

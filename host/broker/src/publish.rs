@@ -380,6 +380,15 @@ impl Broker {
 
     /// Whether a message may be sent there: a good name without wildcards, and alive if temporary.
     pub(crate) fn check_destination(&self, destination: &Destination) -> Result<(), Refusal> {
+        let exists = match destination.kind {
+            DestinationKind::Queue => self.queues.contains_key(&destination.name),
+            DestinationKind::Topic => self.topics.contains_key(&destination.name),
+            DestinationKind::TempQueue => self.temporary_queues.contains_key(&destination.name),
+            DestinationKind::TempTopic => self.temporary_topics.contains_key(&destination.name),
+        };
+        if exists {
+            return Ok(()); // Its name was looked at when it was made.
+        }
         let refuse = |text: String| Err(Refusal::new(RefusalKind::InvalidDestination, text));
         if let Err(error) = destination.check() {
             return refuse(error.to_string());
@@ -387,27 +396,14 @@ impl Broker {
         if destination.is_wildcard() {
             return refuse(format!("cannot send to {destination}: it is a pattern; name one destination"));
         }
-        let known = match destination.kind {
-            DestinationKind::Queue => {
-                self.queues.contains_key(&destination.name) || self.destinations() < self.config.destinations_max
-            }
-            DestinationKind::Topic => {
-                self.topics.contains_key(&destination.name) || self.destinations() < self.config.destinations_max
-            }
-            DestinationKind::TempQueue => {
-                if !destination.is_composite() && !self.temporary_queues.contains_key(&destination.name) {
-                    return refuse(format!("cannot send to {destination}: the temporary queue does not exist"));
-                }
-                true
-            }
-            DestinationKind::TempTopic => {
-                if !destination.is_composite() && !self.temporary_topics.contains_key(&destination.name) {
-                    return refuse(format!("cannot send to {destination}: the temporary topic does not exist"));
-                }
-                true
-            }
-        };
-        if known {
+        if destination.kind.is_temporary() {
+            let what = if destination.kind.is_queue() { "queue" } else { "topic" };
+            return match destination.is_composite() {
+                true => Ok(()),
+                false => refuse(format!("cannot send to {destination}: the temporary {what} does not exist")),
+            };
+        }
+        if self.destinations() < self.config.destinations_max {
             return Ok(());
         }
         let limit = self.config.destinations_max;
