@@ -54,6 +54,15 @@ if [ -n "$packages" ]; then
     done
 fi
 
+if [ "${1:-}" = test ]; then
+    minor=$(go version | sed -n 's/^go version go1\.\([0-9]*\).*/\1/p')
+    if [ "${minor:-0}" -lt 22 ]; then
+        echo "setup: the STOMP client in Go needs Go 1.22 or later, here is: $(go version)" >&2
+        echo "setup: put a newer one in front of it in PATH and try again" >&2
+        exit 1
+    fi
+fi
+
 PATH=$HOME/.cargo/bin:$PATH
 # rust-toolchain.toml names the version; this fetches it if it is not there.
 if ! cargo --version >/dev/null 2>&1; then

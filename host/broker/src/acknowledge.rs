@@ -9,7 +9,7 @@ use message::{
 };
 
 use crate::broker::{Broker, LoadFor, Then, Timer};
-use crate::entry::{Entry, Held};
+use crate::entry::Entry;
 use crate::line::{Line, LineKind};
 use crate::slots::Key;
 
@@ -368,11 +368,6 @@ impl Broker {
         let mut message = Message::new(id, destination);
         message.timestamp = self.now;
         message
-    }
-
-    /// What a consumer holds for a line that has gone counts no more.
-    pub(crate) fn still_held<'a>(&self, held: &'a Held) -> Option<&'a Entry> {
-        (!held.gone && !held.copy).then_some(&held.entry)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use message::{Advisory, Destination, Message, Pattern, ProducerId, Text, Value};
+use message::{Advisory, Destination, Message, ProducerId, Text, Value};
 
 use crate::broker::Broker;
 use crate::entry::Entry;
@@ -42,7 +42,7 @@ impl Broker {
         self.topic_lines.contains_key(topic)
             || self.topic_patterns.iter().any(|key| match self.lines.get(*key).map(|line| &line.kind) {
                 Some(LineKind::Subscription(subscription)) => {
-                    subscription.topics.iter().any(|pattern| Pattern::new(pattern.name.clone()).matches(topic))
+                    subscription.topics.iter().any(|pattern| pattern.covers_name(topic))
                 }
                 _ => false,
             })
@@ -135,11 +135,10 @@ impl Broker {
     }
 
     /// Tells a new listener what was there before it came (rows N48, E10).
-    pub(crate) fn replay_advisories(&mut self, topic: &Destination, line: Key) {
+    pub(crate) fn replay_advisories(&mut self, listened: &Destination, line: Key) {
         if !self.config.advisory_support {
             return;
         }
-        let pattern = Pattern::new(topic.name.clone());
         let mut known: Vec<(String, Advisory)> = Vec::new();
         let destinations = self.known_destinations();
         for (kind, destination, connection) in destinations {
@@ -169,7 +168,7 @@ impl Broker {
         let consumers: Vec<Key> = self.consumers.iter().map(|(key, _)| key).collect();
         known.extend(consumers.into_iter().filter_map(|key| self.consumer_subject(key)));
         for (topic, subject) in known {
-            if pattern.matches(&topic) {
+            if listened.covers_name(&topic) {
                 let count = match &subject {
                     Advisory::ConsumerAdded { destination, .. } => self.consumer_count(destination),
                     Advisory::ProducerAdded { destination, .. } => self.producer_count(destination.as_ref()),

@@ -14,9 +14,8 @@ impl Broker {
     pub(crate) fn begin_browse(&mut self, consumer_key: Key, queues: &[Destination]) {
         let mut seen = Vec::new();
         for queue in queues {
-            let pattern = message::Pattern::new(queue.name.clone());
             let lines: Vec<Key> = match queue.is_wildcard() {
-                true => self.queues.iter().filter(|(name, _)| pattern.matches(name)).map(|(_, key)| *key).collect(),
+                true => self.queues.iter().filter(|(name, _)| queue.covers_name(name)).map(|(_, key)| *key).collect(),
                 false => self.queue_for(queue).into_iter().collect(),
             };
             for key in lines {
@@ -25,7 +24,7 @@ impl Broker {
                 for member in &line.members {
                     let Some(member) = self.consumers.get(*member) else { continue };
                     let held = member.held.iter().filter(|held| held.line == key);
-                    let held = held.filter_map(|held| self.still_held(held));
+                    let held = held.filter_map(Held::live);
                     seen.extend(held.map(|entry| (key, entry.sequence, entry.priority)));
                 }
             }
@@ -91,7 +90,7 @@ impl Broker {
         let line = self.lines.get(line_key)?;
         line.members.iter().filter_map(|member| self.consumers.get(*member)).find_map(|member| {
             let held = member.held.iter().filter(|held| held.line == line_key);
-            held.filter_map(|held| self.still_held(held)).find(|entry| entry.sequence == sequence).cloned()
+            held.filter_map(Held::live).find(|entry| entry.sequence == sequence).cloned()
         })
     }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use message::{
-    Advisory, ConnectionKey, Destination, DestinationKind, LogDefinition, LogId, Message, Pattern, Record, Refusal,
-    RefusalKind,
+    Advisory, ConnectionKey, Destination, DestinationKind, LogDefinition, LogId, Message, Record, Refusal, RefusalKind,
 };
 
 use crate::broker::{Broker, LoadFor};
@@ -51,9 +50,10 @@ impl Broker {
         if kind == DestinationKind::Queue {
             for at in 0..self.queue_patterns.len() {
                 let consumer = self.queue_patterns[at];
-                let wants = self.consumers.get(consumer).is_some_and(|c| {
-                    c.patterns.iter().any(|p| p.kind == kind && Pattern::new(p.name.clone()).matches(&name))
-                });
+                let wants = self
+                    .consumers
+                    .get(consumer)
+                    .is_some_and(|c| c.patterns.iter().any(|p| p.kind == kind && p.covers_name(&name)));
                 if wants {
                     self.enlist(key, consumer);
                 }
@@ -86,9 +86,7 @@ impl Broker {
         }
         for key in &self.topic_patterns {
             let Some(Line { kind: LineKind::Subscription(subscription), .. }) = self.lines.get(*key) else { continue };
-            let covers = subscription.topics.iter().any(|topic| {
-                topic.kind == destination.kind && Pattern::new(topic.name.clone()).matches(&destination.name)
-            });
+            let covers = subscription.topics.iter().any(|topic| topic.covers(destination));
             if covers {
                 out.push(*key);
             }

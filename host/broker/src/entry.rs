@@ -99,3 +99,10 @@ pub(crate) struct Held {
     /// A browser's copy: nothing happens to the line.
     pub(crate) copy: bool,
 }
+
+impl Held {
+    /// The message, unless it is settled or only a browser's copy.
+    pub(crate) fn live(&self) -> Option<&Entry> {
+        (!self.gone && !self.copy).then_some(&self.entry)
+    }
+}

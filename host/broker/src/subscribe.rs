@@ -256,8 +256,7 @@ impl Broker {
         let mut lines = Vec::new();
         for queue in queues {
             if queue.is_wildcard() {
-                let pattern = message::Pattern::new(queue.name.clone());
-                lines.extend(self.queues.iter().filter(|(name, _)| pattern.matches(name)).map(|(_, line)| *line));
+                lines.extend(self.queues.iter().filter(|(name, _)| queue.covers_name(name)).map(|(_, line)| *line));
             } else if let Some(line) = self.queue_for(queue) {
                 lines.push(line);
             }

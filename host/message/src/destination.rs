@@ -168,6 +168,16 @@ impl Destination {
         self.name.split('.').any(|part| part == "*" || part == ">")
     }
 
+    /// Whether `other` is this destination or one that its wildcards stand for; both are of one kind.
+    pub fn covers(&self, other: &Destination) -> bool {
+        self.kind == other.kind && self.covers_name(&other.name)
+    }
+
+    /// Whether a destination of this name and the same kind is one that this one stands for.
+    pub fn covers_name(&self, name: &str) -> bool {
+        stands_for(&self.name, name)
+    }
+
     /// True for advisory topics (row E01).
     pub fn is_advisory(&self) -> bool {
         self.kind == DestinationKind::Topic && self.name.starts_with("ActiveMQ.Advisory.")
@@ -219,18 +229,22 @@ impl Pattern {
 
     /// Whether `name` is one of those that the pattern stands for.
     pub fn matches(&self, name: &str) -> bool {
-        let mut parts = name.split('.');
-        for wanted in self.0.split('.') {
-            if wanted == ">" {
-                return true;
-            }
-            match parts.next() {
-                Some(part) if wanted == "*" || wanted == part => {}
-                _ => return false,
-            }
-        }
-        parts.next().is_none()
+        stands_for(&self.0, name)
     }
+}
+
+fn stands_for(pattern: &str, name: &str) -> bool {
+    let mut parts = name.split('.');
+    for wanted in pattern.split('.') {
+        if wanted == ">" {
+            return true;
+        }
+        match parts.next() {
+            Some(part) if wanted == "*" || wanted == part => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_none()
 }
 
 #[cfg(test)]
