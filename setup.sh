@@ -16,8 +16,9 @@ want() { # want COMMAND PACKAGE
 want c++ g++
 want make make
 want pkg-config pkg-config
-find /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib64 -name 'libclang*.so*' 2>/dev/null | grep -q . ||
-    packages="$packages libclang-dev"
+# Not libclang-cpp.so, which other packages bring along and bindgen cannot use.
+find /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib64 \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) \
+    2>/dev/null | grep -q . || packages="$packages libclang-dev"
 if [ "${1:-}" = test ]; then
     want java default-jdk-headless
     want javac default-jdk-headless
