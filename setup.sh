@@ -6,6 +6,8 @@
 #   ./setup.sh test     for `make test`
 set -eu
 
+debian_rust="rustc-web cargo-web rustfmt-web rust-web-clippy"
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 packages=
@@ -45,13 +47,16 @@ if [ -n "$packages" ]; then
     export DEBIAN_FRONTEND=noninteractive
     $run apt-get update -qq
     for package in $packages; do
-        if ! $run apt-get install -y -qq --no-install-recommends "$package" >/dev/null; then
-            case $package in
-            rustup) echo "setup: this release has no rustup package; get it from https://rustup.rs and try again" >&2 ;;
-            *) echo "setup: $package could not be installed" >&2 ;;
-            esac
-            exit 1
-        fi
+        $run apt-get install -y -qq --no-install-recommends "$package" >/dev/null && continue
+        # Releases without a rustup package may have a new enough compiler, which their browsers are built with.
+        [ "$package" = rustup ] &&
+            $run apt-get install -y -qq --no-install-recommends $debian_rust >/dev/null &&
+            echo "setup: this release has no rustup package; its own Rust serves instead ($(rustc --version))" && continue
+        case $package in
+        rustup) echo "setup: this release has neither rustup nor a new Rust; get it from https://rustup.rs and try again" >&2 ;;
+        *) echo "setup: $package could not be installed" >&2 ;;
+        esac
+        exit 1
     done
 fi
 
