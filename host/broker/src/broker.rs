@@ -70,6 +70,8 @@ pub struct Broker {
     /// Position that the journal reached.
     pub(crate) durable: Position,
     pub(crate) awaiting: VecDeque<(Position, Then)>,
+    /// Receipts that came to wait for the journal since the caller last asked.
+    pub(crate) receipts_awaited: u64,
     pub(crate) appends: VecDeque<(Position, Vec<Record>)>,
     pub(crate) loads: VecDeque<(LoadId, Vec<Sequence>)>,
     pub(crate) loading: FxHashMap<LoadId, LoadFor>,
@@ -167,6 +169,7 @@ impl Broker {
             appended: 0,
             durable: 0,
             awaiting: VecDeque::new(),
+            receipts_awaited: 0,
             appends: VecDeque::new(),
             loads: VecDeque::new(),
             loading: FxHashMap::default(),
@@ -316,6 +319,12 @@ impl Broker {
         self.awaiting.back().map_or(self.durable, |(position, _)| *position)
     }
 
+    /// Receipts that came to wait for the journal since this was last asked: who writes it may see how many clients one
+    /// sync would serve.
+    pub fn take_receipts_awaited(&mut self) -> u64 {
+        std::mem::take(&mut self.receipts_awaited)
+    }
+
     /// The next request for bodies; [`Broker::loaded`] answers it.
     pub fn poll_load(&mut self) -> Option<(LoadId, Vec<Sequence>)> {
         self.loads.pop_front()
@@ -397,6 +406,9 @@ impl Broker {
             && let Some(line) = self.lines.get_mut(*line)
         {
             line.awaiting += 1;
+        }
+        if let Then::Reply(..) | Then::ProducerAck(..) = then {
+            self.receipts_awaited += u64::from(position > self.durable);
         }
         self.awaiting.push_back((position, then));
         if position <= self.durable {

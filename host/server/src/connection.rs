@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Config;
-use crate::core::now_ms;
-use crate::inbox::{Batch, Content, Inbox, Input};
+use crate::core::{Core, now_ms};
+use crate::inbox::{Batch, Content, Input};
 use crate::outbox::Outbox;
 
 /// How long a closing connection may take to accept its last bytes.
@@ -25,7 +25,7 @@ const WRITTEN_REPORT_BYTES: u64 = 512 * 1024;
 pub(crate) struct Connection {
     key: ConnectionKey,
     session: Box<dyn Session>,
-    inbox: Arc<Inbox>,
+    core: Arc<Core>,
     outbox: Arc<Outbox>,
     permits: Arc<Semaphore>,
     out: Output,
@@ -51,7 +51,7 @@ pub(crate) struct Connection {
 }
 
 /// Tells the core of the end, however the task ends.
-struct Farewell(ConnectionKey, Arc<Inbox>);
+struct Farewell(ConnectionKey, Arc<Core>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
@@ -60,11 +60,11 @@ impl Drop for Farewell {
 }
 
 impl Connection {
-    pub(crate) fn new(key: ConnectionKey, session: Box<dyn Session>, inbox: Arc<Inbox>, config: &Config) -> Connection {
+    pub(crate) fn new(key: ConnectionKey, session: Box<dyn Session>, core: Arc<Core>, config: &Config) -> Connection {
         Connection {
             key,
             session,
-            inbox,
+            core,
             outbox: Arc::new(Outbox::default()),
             permits: Arc::new(Semaphore::new(config.batches_in_flight_max.max(1))),
             out: Output::default(),
@@ -88,8 +88,8 @@ impl Connection {
         mut reader: impl AsyncRead + Unpin,
         mut writer: impl AsyncWrite + Unpin,
     ) -> String {
-        self.inbox.push(Input::Opened(self.key, self.outbox.clone()));
-        let _farewell = Farewell(self.key, self.inbox.clone());
+        self.core.push(Input::Opened(self.key, self.outbox.clone()));
+        let _farewell = Farewell(self.key, self.core.clone());
         self.session.open(now_ms(), &mut self.out);
         loop {
             // What came earlier may be taken now: a login was answered, or a batch was handed over.
@@ -243,7 +243,7 @@ impl Connection {
         }
         let commands = std::mem::take(&mut self.out.commands);
         self.full_batch = true;
-        self.inbox.push_batch(Batch { connection: self.key, content: Content::Commands(commands, permit) });
+        self.core.push_batch(Batch { connection: self.key, content: Content::Commands(commands, permit) });
     }
 
     /// Writes the last bytes and hands over the last commands.

@@ -1,8 +1,12 @@
-//! The thread that owns the broker machine: letters in, effects out, in steps.
+//! The broker machine and who works it: letters in, effects out, in steps, by one thread at a time.
+//!
+//! Whoever brings a letter while nobody works the machine works one step of it on the spot: a thread that has to be
+//! woken costs more than the step. Under load somebody always works it, letters gather, and the thread of its own
+//! ([`Core::run`]) goes on with whatever is left.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use broker::{Broker, LoadId};
@@ -14,18 +18,33 @@ use crate::outbox::Outbox;
 use crate::report;
 use crate::writer::Queue;
 
-/// Longest sleep without news.
-const SLEEP_MAX: Duration = Duration::from_secs(1);
+/// Longest sleep without news, ms.
+const SLEEP_MAX_MS: i64 = 1_000;
 
-/// What the core thread works with.
+/// The door to the broker machine.
 pub(crate) struct Core {
-    pub(crate) broker: Broker,
-    pub(crate) inbox: Arc<Inbox>,
-    pub(crate) writer: Arc<Queue>,
-    pub(crate) loader: Sender<(LoadId, Vec<Sequence>)>,
-    pub(crate) journal_backlog_bytes_max: u64,
+    inbox: Inbox,
+    /// One thread at a time; nobody waits for it but the thread of [`Core::run`].
+    machine: Mutex<Machine>,
+    writer: Arc<Queue>,
+    journal_backlog_bytes_max: u64,
+    /// When the machine's own thread wakes by itself, ms since 1970.
+    sleeps_until_ms: AtomicI64,
+    /// The last step was made: letters are not read any more.
+    ended: AtomicBool,
+}
+
+/// What is worked on.
+pub(crate) struct Machine {
+    broker: Broker,
+    writer: Arc<Queue>,
+    loader: Option<Sender<(LoadId, Vec<Sequence>)>>,
+    outboxes: FxHashMap<ConnectionKey, Arc<Outbox>>,
+    inputs: Vec<Input>,
+    batches: Vec<Batch>,
     /// What the writer was last told that somebody waits for.
-    pub(crate) wanted: Position,
+    wanted: Position,
+    stopping: bool,
 }
 
 /// Milliseconds since 1970.
@@ -34,66 +53,163 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 impl Core {
-    /// Works until told to stop, and then until all that was promised is durable.
-    pub(crate) fn run(mut self) -> Broker {
-        let mut outboxes: FxHashMap<ConnectionKey, Arc<Outbox>> = FxHashMap::default();
-        let (mut inputs, mut batches): (Vec<Input>, Vec<Batch>) = (Vec::new(), Vec::new());
-        let mut stopping = false;
-        loop {
-            let with_batches =
-                !stopping && self.writer.backlog_bytes.load(Ordering::Relaxed) < self.journal_backlog_bytes_max;
-            self.inbox.take(&mut inputs, &mut batches, with_batches, self.sleep());
+    pub(crate) fn new(
+        broker: Broker,
+        writer: Arc<Queue>,
+        loader: Sender<(LoadId, Vec<Sequence>)>,
+        journal_backlog_bytes_max: u64,
+    ) -> Core {
+        let machine = Machine {
+            broker,
+            writer: writer.clone(),
+            loader: Some(loader),
+            outboxes: FxHashMap::default(),
+            inputs: Vec::new(),
+            batches: Vec::new(),
+            wanted: 0,
+            stopping: false,
+        };
+        Core {
+            inbox: Inbox::default(),
+            machine: Mutex::new(machine),
+            writer,
+            journal_backlog_bytes_max,
+            sleeps_until_ms: AtomicI64::new(0),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Brings news and sees that they are read.
+    pub(crate) fn push(&self, input: Input) {
+        self.inbox.push(input);
+        self.work();
+    }
+
+    /// Brings news and leaves them to the machine's own thread: for a caller that has other things to do.
+    pub(crate) fn leave(&self, input: Input) {
+        self.inbox.push(input);
+        self.inbox.wake();
+    }
+
+    /// Brings commands and sees that they are read.
+    pub(crate) fn push_batch(&self, batch: Batch) {
+        self.inbox.push_batch(batch);
+        self.work();
+    }
+
+    /// Works one step unless somebody works already, who will look into the inbox once more afterwards. What comes in
+    /// during this step is left to the machine's own thread, so that nobody is kept from work of its own for long.
+    fn work(&self) {
+        let Ok(machine) = self.machine.try_lock() else { return };
+        let due = self.step(machine);
+        let early = due.is_some_and(|due| due < self.sleeps_until_ms.load(Ordering::Relaxed));
+        if early || !self.inbox.is_empty(self.takes_batches()) {
+            self.inbox.wake();
+        }
+    }
+
+    /// Works until the last step is made. Returns whether the machine panicked, whoever worked it then.
+    pub(crate) fn run(&self) -> bool {
+        while let Ok(machine) = self.machine.lock() {
+            if self.ended.load(Ordering::Acquire) {
+                return false;
+            }
             let now = now_ms();
-            for input in inputs.drain(..) {
-                match input {
-                    Input::Opened(key, outbox) => drop(outboxes.insert(key, outbox)),
-                    Input::Persisted(position) => self.broker.persisted(position),
-                    Input::Loaded(id, bodies) => self.broker.loaded(id, bodies),
-                    Input::Room(room) => self.broker.journal_room(room),
-                    Input::Report => report::to_log(&self.broker),
-                    Input::Stop => stopping = true,
-                }
+            let due = machine.broker.poll_timeout().unwrap_or(i64::MAX).min(now + SLEEP_MAX_MS);
+            if due <= now || !self.inbox.is_empty(self.takes_batches()) {
+                self.step(machine);
+                continue;
             }
-            for batch in batches.drain(..) {
-                match batch.content {
-                    Content::Commands(commands, _permit) => {
-                        for command in commands {
-                            self.broker.handle(batch.connection, command, now);
-                        }
-                    }
-                    Content::Closed => {
-                        outboxes.remove(&batch.connection);
-                        self.broker.handle(batch.connection, Command::Disconnect, now);
-                    }
-                }
-            }
-            if self.broker.poll_timeout().is_some_and(|due| due <= now) {
-                self.broker.tick(now);
-            }
-            self.broker.flush(now);
-            self.hand_out(&outboxes);
-            if stopping && self.broker.is_settled() {
-                report::to_log(&self.broker);
-                self.broker.stop(now);
-                self.broker.flush(now);
-                self.hand_out(&outboxes);
-                for outbox in outboxes.values() {
-                    outbox.end();
-                }
-                self.writer.close();
-                return self.broker;
-            }
+            // Before the lock is released: who makes the next step sees it.
+            self.sleeps_until_ms.store(due, Ordering::Relaxed);
+            drop(machine);
+            self.inbox.wait(|| self.takes_batches(), Duration::from_millis((due - now).unsigned_abs()));
         }
+        true
     }
 
-    fn sleep(&self) -> Duration {
-        match self.broker.poll_timeout() {
-            Some(due) => Duration::from_millis((due - now_ms()).max(0) as u64).min(SLEEP_MAX),
-            None => SLEEP_MAX,
-        }
+    /// While the writer has too much before it no commands are taken.
+    fn takes_batches(&self) -> bool {
+        self.writer.backlog_bytes.load(Ordering::Relaxed) < self.journal_backlog_bytes_max
     }
 
-    fn hand_out(&mut self, outboxes: &FxHashMap<ConnectionKey, Arc<Outbox>>) {
+    /// Returns when the next step is due if nothing comes before.
+    fn step(&self, mut machine: MutexGuard<'_, Machine>) -> Option<i64> {
+        // Declared after the guard, so that the machine is found poisoned by who is woken.
+        let _alarm = Alarm(&self.inbox);
+        if self.ended.load(Ordering::Acquire) {
+            return None;
+        }
+        let machine = &mut *machine;
+        let with_batches = !machine.stopping && self.takes_batches();
+        self.inbox.take(&mut machine.inputs, &mut machine.batches, with_batches);
+        if machine.step() {
+            self.ended.store(true, Ordering::Release);
+            self.inbox.wake();
+        }
+        machine.broker.poll_timeout()
+    }
+}
+
+/// Wakes the machine's own thread when a step panics, whoever made it.
+struct Alarm<'a>(&'a Inbox);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.wake();
+        }
+    }
+}
+
+impl Machine {
+    /// Reads the letters at hand and hands out what follows. True when it was the last step.
+    fn step(&mut self) -> bool {
+        let now = now_ms();
+        for input in self.inputs.drain(..) {
+            match input {
+                Input::Opened(key, outbox) => drop(self.outboxes.insert(key, outbox)),
+                Input::Persisted(position) => self.broker.persisted(position),
+                Input::Loaded(id, bodies) => self.broker.loaded(id, bodies),
+                Input::Room(room) => self.broker.journal_room(room),
+                Input::Report => report::to_log(&self.broker),
+                Input::Stop => self.stopping = true,
+            }
+        }
+        for batch in self.batches.drain(..) {
+            match batch.content {
+                Content::Commands(commands, _permit) => {
+                    for command in commands {
+                        self.broker.handle(batch.connection, command, now);
+                    }
+                }
+                Content::Closed => {
+                    self.outboxes.remove(&batch.connection);
+                    self.broker.handle(batch.connection, Command::Disconnect, now);
+                }
+            }
+        }
+        if self.broker.poll_timeout().is_some_and(|due| due <= now) {
+            self.broker.tick(now);
+        }
+        self.broker.flush(now);
+        self.hand_out();
+        if !self.stopping || !self.broker.is_settled() {
+            return false;
+        }
+        report::to_log(&self.broker);
+        self.broker.stop(now);
+        self.broker.flush(now);
+        self.hand_out();
+        for outbox in self.outboxes.values() {
+            outbox.end();
+        }
+        self.loader = None;
+        self.writer.close();
+        true
+    }
+
+    fn hand_out(&mut self) {
         let mut pushed = false;
         while let Some((position, group)) = self.broker.poll_append() {
             self.writer.push(position, group);
@@ -102,17 +218,19 @@ impl Core {
         let awaited = self.broker.awaited();
         if pushed || awaited > self.wanted {
             self.wanted = awaited;
-            self.writer.want(awaited);
+            self.writer.want(awaited, self.broker.take_receipts_awaited());
         }
         while let Some(request) = self.broker.poll_load() {
-            // The loader ends only after this thread did.
-            let _ = self.loader.send(request);
+            if let Some(loader) = &self.loader {
+                // The loader ends only after its sender is dropped.
+                let _ = loader.send(request);
+            }
         }
         while let Some((key, events)) = self.broker.poll_events() {
-            give(outboxes, key, events);
+            give(&self.outboxes, key, events);
         }
         while let Some((key, events)) = self.broker.poll_farewell() {
-            give(outboxes, key, events);
+            give(&self.outboxes, key, events);
         }
         for (line, sequence) in self.broker.take_damaged() {
             tracing::error!(line, sequence, "a stored message could not be read back and is lost");

@@ -1,4 +1,4 @@
-//! The core thread's letter box: commands of connections and news of the journal, taken all at once.
+//! The broker machine's letter box: commands of connections and news of the journal, taken all at once.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::outbox::Outbox;
 
-/// All that can wake the core thread.
+/// All that can be told to the broker machine, beside commands.
 pub(crate) enum Input {
     /// A socket was accepted; its session will speak under this key.
     Opened(ConnectionKey, std::sync::Arc<Outbox>),
@@ -42,9 +42,14 @@ pub(crate) enum Content {
 struct Letters {
     inputs: Vec<Input>,
     batches: Vec<Batch>,
-    /// The core sleeps and wants to be woken by batches too.
-    waits_for_batches: bool,
+    /// The machine's own thread sleeps.
     waits: bool,
+}
+
+impl Letters {
+    fn is_empty(&self, with_batches: bool) -> bool {
+        self.inputs.is_empty() && (self.batches.is_empty() || !with_batches)
+    }
 }
 
 #[derive(Default)]
@@ -59,37 +64,37 @@ impl Inbox {
     }
 
     pub(crate) fn push(&self, input: Input) {
-        let mut letters = self.lock();
-        letters.inputs.push(input);
-        if std::mem::take(&mut letters.waits) {
-            self.wake.notify_one();
-        }
+        self.lock().inputs.push(input);
     }
 
     pub(crate) fn push_batch(&self, batch: Batch) {
-        let mut letters = self.lock();
-        letters.batches.push(batch);
-        if letters.waits_for_batches && std::mem::take(&mut letters.waits) {
+        self.lock().batches.push(batch);
+    }
+
+    pub(crate) fn is_empty(&self, with_batches: bool) -> bool {
+        self.lock().is_empty(with_batches)
+    }
+
+    /// Wakes the machine's own thread if it sleeps.
+    pub(crate) fn wake(&self) {
+        if std::mem::take(&mut self.lock().waits) {
             self.wake.notify_one();
         }
     }
 
-    /// Moves what is there to the two lists, after waiting for at most `timeout`. Batches stay where they are unless
-    /// `with_batches`.
-    pub(crate) fn take(
-        &self,
-        inputs: &mut Vec<Input>,
-        batches: &mut Vec<Batch>,
-        with_batches: bool,
-        timeout: Duration,
-    ) {
+    /// Waits for letters or to be woken, at most for `timeout`.
+    pub(crate) fn wait(&self, with_batches: impl FnOnce() -> bool, timeout: Duration) {
         let mut letters = self.lock();
-        if letters.inputs.is_empty() && (letters.batches.is_empty() || !with_batches) && !timeout.is_zero() {
+        if letters.is_empty(with_batches()) {
             letters.waits = true;
-            letters.waits_for_batches = with_batches;
             letters = self.wake.wait_timeout(letters, timeout).unwrap_or_else(PoisonError::into_inner).0;
             letters.waits = false;
         }
+    }
+
+    /// Moves what is there to the two lists. Batches stay where they are unless `with_batches`.
+    pub(crate) fn take(&self, inputs: &mut Vec<Input>, batches: &mut Vec<Batch>, with_batches: bool) {
+        let mut letters = self.lock();
         std::mem::swap(&mut letters.inputs, inputs);
         if with_batches {
             std::mem::swap(&mut letters.batches, batches);

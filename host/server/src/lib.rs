@@ -1,11 +1,11 @@
-//! Where the machines meet the world: listeners, connection tasks, the thread that owns the broker machine, the thread
-//! that writes the journal, the thread that reads it.
+//! Where the machines meet the world: listeners, connection tasks, the broker machine and who works it, the thread that
+//! writes the journal, the thread that reads it.
 //!
 //! tokio lives here and nowhere below. The server sees the journal and the policies as traits: it never knows RocksDB
 //! or WebAssembly.
 //!
 //! ```text
-//!  socket <─> connection task (session) ──commands──> core thread (broker) ──groups──> writer thread (journal)
+//!  socket <─> connection task (session) ──commands──>    core (broker)    ──groups──> writer thread (journal)
 //!                     ^───────────────── events ──────────┘  ^  ^──── persisted ───────────┘
 //!                                                            └── bodies ── loader thread
 //! ```
@@ -19,6 +19,7 @@
 mod config;
 mod connection;
 mod core;
+mod gather;
 mod inbox;
 mod listener;
 mod outbox;

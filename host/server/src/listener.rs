@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 use crate::connection::Connection;
-use crate::inbox::Inbox;
+use crate::core::Core;
 use crate::{Config, Connector};
 
 /// Pause after a failed accept: the system is out of descriptors or memory, and asking faster does not help.
@@ -47,7 +47,7 @@ fn bind_to(address: SocketAddr, backlog: u32) -> std::io::Result<std::net::TcpLi
 /// What all listeners share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) core: Arc<Core>,
     pub(crate) next_key: AtomicU64,
     /// Connection tasks alive.
     pub(crate) tasks: AtomicUsize,
@@ -113,7 +113,7 @@ fn serve(stream: TcpStream, peer: SocketAddr, connector: &Connector, shared: &Ar
         Protocol::Stomp => Box::new(StompSession::new(config)),
     };
     let span = tracing::info_span!("connection", connector = connector.name, key, %peer);
-    let connection = Connection::new(key, session, shared.inbox.clone(), &shared.config);
+    let connection = Connection::new(key, session, shared.core.clone(), &shared.config);
     let task = async move {
         let _counted = counted;
         // Frames are gathered before they are written, so waiting for more to send helps nobody.

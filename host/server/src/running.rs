@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::Config;
 use crate::core::Core;
-use crate::inbox::{Inbox, Input};
+use crate::inbox::Input;
 use crate::listener::{self, Shared};
 use crate::writer::{self, Queue};
 
@@ -79,7 +79,7 @@ enum Ended {
 
 /// A broker that serves.
 pub struct Server {
-    inbox: Arc<Inbox>,
+    core: Arc<Core>,
     listeners: Vec<Listener>,
     recovered: Recovered,
     stop: watch::Sender<bool>,
@@ -115,18 +115,17 @@ impl Server {
             .enable_all()
             .build()
             .map_err(ServerError::Threads)?;
-        let inbox = Arc::new(Inbox::default());
         let (ended_tx, ended) = mpsc::channel();
-        start_threads(machine, &config, &inbox, &journal, ended_tx)?;
+        let core = start_threads(machine, &config, &journal, ended_tx)?;
         let (stop, stopped) = watch::channel(false);
         let shared =
-            Arc::new(Shared { config, inbox: inbox.clone(), next_key: AtomicU64::new(1), tasks: AtomicUsize::new(0) });
+            Arc::new(Shared { config, core: core.clone(), next_key: AtomicU64::new(1), tasks: AtomicUsize::new(0) });
         let mut listeners = Vec::new();
         for (connector, (socket, address)) in sockets {
             listeners.push(Listener { name: connector.name.clone(), protocol: connector.protocol, address });
             runtime.spawn(listener::listen(socket, connector, shared.clone(), stopped.clone()));
         }
-        Ok(Server { inbox, listeners, recovered, stop, runtime, shared, journal, ended })
+        Ok(Server { core, listeners, recovered, stop, runtime, shared, journal, ended })
     }
 
     /// The connectors with their real ports.
@@ -141,17 +140,17 @@ impl Server {
 
     /// A hand that stops the server from another thread.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
-        let (inbox, stop) = (self.inbox.clone(), self.stop.clone());
+        let (core, stop) = (self.core.clone(), self.stop.clone());
         move || {
             let _ = stop.send(true);
-            inbox.push(Input::Stop);
+            core.push(Input::Stop);
         }
     }
 
     /// A hand that has the server tell the log how things stand.
     pub fn reporter(&self) -> impl Fn() + Send + Sync + 'static {
-        let inbox = self.inbox.clone();
-        move || inbox.push(Input::Report)
+        let core = self.core.clone();
+        move || core.push(Input::Report)
     }
 
     /// Waits for the end: told to stop, or the journal failed. After a failed journal nothing more is answered to
@@ -201,56 +200,35 @@ fn recover(machine: &mut Broker, journal: &dyn Journal) -> Result<Recovered, Ser
     Ok(Recovered { journal: found, took: begun.elapsed() })
 }
 
-/// Sends word of the core thread's end even if it panics.
-struct Word(mpsc::Sender<Ended>);
-
-impl Drop for Word {
-    fn drop(&mut self) {
-        let _ = self.0.send(Ended::Core { panicked: std::thread::panicking() });
-    }
-}
-
 fn start_threads(
     machine: Broker,
     config: &Config,
-    inbox: &Arc<Inbox>,
     journal: &Arc<dyn Journal>,
     ended: mpsc::Sender<Ended>,
-) -> Result<(), ServerError> {
+) -> Result<Arc<Core>, ServerError> {
     let queue = Arc::new(Queue::default());
     let (loader, requests) = mpsc::channel();
-    let core = Core {
-        broker: machine,
-        inbox: inbox.clone(),
-        writer: queue.clone(),
-        loader,
-        journal_backlog_bytes_max: config.journal_backlog_bytes_max,
-        wanted: 0,
-    };
+    let core = Arc::new(Core::new(machine, queue.clone(), loader, config.journal_backlog_bytes_max));
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
         std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop).map_err(ServerError::Threads)
     };
-    let (writer_journal, writer_inbox, tell) = (journal.clone(), inbox.clone(), ended.clone());
+    let (writer_journal, writer_core, tell) = (journal.clone(), core.clone(), ended.clone());
     spawn(
         "journal-writer",
         Box::new(move || {
-            let outcome = writer::write(&*writer_journal, &queue, &writer_inbox);
+            let outcome = writer::write(&*writer_journal, &queue, &writer_core);
             let _ = tell.send(Ended::Writer(outcome));
         }),
     )?;
-    let (loader_journal, loader_inbox, tell) = (journal.clone(), inbox.clone(), ended.clone());
+    let (loader_journal, loader_core, tell) = (journal.clone(), core.clone(), ended.clone());
     spawn(
         "journal-loader",
         Box::new(move || {
-            let outcome = writer::read(&loader_journal, &requests, &loader_inbox);
+            let outcome = writer::read(&loader_journal, &requests, &loader_core);
             let _ = tell.send(Ended::Loader(outcome));
         }),
     )?;
-    spawn(
-        "core",
-        Box::new(move || {
-            let _word = Word(ended);
-            drop(core.run());
-        }),
-    )
+    let own = core.clone();
+    spawn("core", Box::new(move || drop(ended.send(Ended::Core { panicked: own.run() }))))?;
+    Ok(core)
 }

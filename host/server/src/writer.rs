@@ -9,7 +9,9 @@ use broker::{JournalRoom, LoadId};
 use journal::{Journal, JournalError, Room};
 use message::{Position, Record, Sequence};
 
-use crate::inbox::{Inbox, Input};
+use crate::core::Core;
+use crate::gather::Gather;
+use crate::inbox::Input;
 
 /// Between two tries of an append that found the disk full.
 const FULL_RETRY: Duration = Duration::from_millis(50);
@@ -39,6 +41,10 @@ struct Waiting {
     last: Position,
     /// Somebody waits for all up to here.
     wanted: Position,
+    /// Receipts that wait for these groups.
+    waiters: u64,
+    /// The writer waits until there are so many.
+    hoped_for: u64,
     /// When the first group came.
     since: Option<Instant>,
     closed: bool,
@@ -71,13 +77,20 @@ impl Queue {
         waiting.last = position;
     }
 
-    /// Somebody waits for all up to `position`. To be called after the pushes of a step: it is what wakes the writer.
-    pub(crate) fn want(&self, position: Position) {
+    /// So many more receipts wait for all up to `position`. To be called after the pushes of a step: it is what wakes the
+    /// writer.
+    pub(crate) fn want(&self, position: Position, waiters: u64) {
         let mut waiting = self.lock();
         waiting.wanted = waiting.wanted.max(position);
-        if !waiting.groups.is_empty() {
+        waiting.waiters += waiters;
+        if !waiting.groups.is_empty() && waiting.waiters >= waiting.hoped_for {
             self.wake.notify_one();
         }
+    }
+
+    /// Receipts that wait for what the writer has before it.
+    fn waiters(&self) -> u64 {
+        self.lock().waiters
     }
 
     /// No more groups will come.
@@ -87,7 +100,7 @@ impl Queue {
     }
 
     /// All that waits; `None` once closed and empty, or an empty list after `timeout`.
-    fn take(&self, timeout: Duration) -> Option<Waiting> {
+    fn take(&self, timeout: Duration, gather: &mut Gather) -> Option<Waiting> {
         let mut waiting = self.lock();
         let end = Instant::now() + timeout;
         loop {
@@ -102,6 +115,16 @@ impl Queue {
             }
             waiting = self.wake.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner).0;
         }
+        if let Some((hoped_for, patience)) = gather.patience(waiting.waiters) {
+            waiting.hoped_for = hoped_for;
+            let end = Instant::now() + patience;
+            let short = |waiting: &mut Waiting| waiting.waiters < hoped_for && !waiting.closed;
+            while short(&mut waiting) && Instant::now() < end {
+                let left = end.saturating_duration_since(Instant::now());
+                waiting = self.wake.wait_timeout_while(waiting, left, short).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            gather.waited(waiting.waiters >= hoped_for);
+        }
         let (closed, wanted) = (waiting.closed, waiting.wanted);
         Some(std::mem::replace(&mut *waiting, Waiting { closed, wanted, ..Waiting::default() }))
     }
@@ -115,21 +138,28 @@ fn weight(record: &Record) -> u64 {
 }
 
 /// Writes until the queue is closed, or until the journal fails: then nothing more may be claimed durable.
-pub(crate) fn write(journal: &dyn Journal, queue: &Queue, inbox: &Inbox) -> Result<(), JournalError> {
+pub(crate) fn write(journal: &dyn Journal, queue: &Queue, core: &Core) -> Result<(), JournalError> {
     let mut keeper = Keeper { room: Room::Plenty, next: Instant::now() };
-    while let Some(taken) = queue.take(UPKEEP) {
-        keeper.look(journal, inbox);
+    let mut gather = Gather::default();
+    while let Some(taken) = queue.take(UPKEEP, &mut gather) {
+        keeper.look(journal, core);
         if taken.groups.is_empty() {
             continue;
         }
+        let begun = Instant::now();
         while let Err(error) = journal.append(&taken.groups) {
             let JournalError::Full { .. } = error else { return Err(error) };
-            keeper.note(Room::Full, inbox);
+            keeper.note(Room::Full, core);
             std::thread::sleep(FULL_RETRY);
-            keeper.look(journal, inbox);
+            keeper.look(journal, core);
         }
         queue.backlog_bytes.fetch_sub(taken.bytes, Ordering::Relaxed);
-        inbox.push(Input::Persisted(taken.last));
+        let came = queue.waiters();
+        gather.ended(taken.waiters, came, begun.elapsed());
+        match came {
+            0 => core.push(Input::Persisted(taken.last)),
+            _ => core.leave(Input::Persisted(taken.last)),
+        }
     }
     Ok(())
 }
@@ -141,15 +171,15 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn look(&mut self, journal: &dyn Journal, inbox: &Inbox) {
+    fn look(&mut self, journal: &dyn Journal, core: &Core) {
         if Instant::now() >= self.next {
             self.next = Instant::now() + UPKEEP;
             journal.maintain();
-            self.note(journal.room(), inbox);
+            self.note(journal.room(), core);
         }
     }
 
-    fn note(&mut self, room: Room, inbox: &Inbox) {
+    fn note(&mut self, room: Room, core: &Core) {
         if room == self.room {
             return;
         }
@@ -161,7 +191,7 @@ impl Keeper {
             Room::Full => tracing::warn!("the journal takes nothing until there is space; all that needs it waits"),
         }
         self.room = room;
-        inbox.push(Input::Room(match room {
+        core.push(Input::Room(match room {
             Room::Plenty => JournalRoom::Plenty,
             Room::ProducersWait | Room::Full => JournalRoom::ProducersWait,
         }));
@@ -172,11 +202,11 @@ impl Keeper {
 pub(crate) fn read(
     journal: &Arc<dyn Journal>,
     requests: &Receiver<(LoadId, Vec<Sequence>)>,
-    inbox: &Inbox,
+    core: &Core,
 ) -> Result<(), JournalError> {
     while let Ok((id, sequences)) = requests.recv() {
         let bodies = journal.load(&sequences)?;
-        inbox.push(Input::Loaded(id, bodies));
+        core.push(Input::Loaded(id, bodies));
     }
     Ok(())
 }
