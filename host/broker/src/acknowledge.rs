@@ -61,7 +61,7 @@ impl Broker {
         let Some(consumer) = self.consumers.get_mut(key) else { return };
         let mut ended = std::mem::take(&mut self.scratch.ended);
         let at = consumer.held_from(ack.first);
-        let mut moved = 0;
+        let (mut moved, mut counted) = (0, 0);
         for held in consumer.held.range_mut(at..).take_while(|held| held.tag <= ack.last) {
             if held.gone || held.transaction.is_some() {
                 continue;
@@ -71,10 +71,15 @@ impl Broker {
             }
             held.gone = true;
             if !held.copy {
+                counted += 1;
                 ended.push((held.line, held.entry.take()));
             }
         }
         consumer.unseen -= moved;
+        // What a consumer gives back or gives up is no work done: it must not look fast for it.
+        if matches!(kind, AckKind::Standard | AckKind::Individual) {
+            consumer.pace.acknowledged(counted, self.now);
+        }
         consumer.tidy();
         for (line, entry) in ended.drain(..) {
             match kind {

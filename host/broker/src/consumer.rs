@@ -7,6 +7,7 @@ use message::{ConnectionKey, Destination, Message, ProducerId, Sequence, Subscri
 use selector::Selector;
 
 use crate::entry::Held;
+use crate::pace::Pace;
 use crate::slots::Key;
 
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Consumer {
     /// Up to this tag `Delivered` was said already.
     pub(crate) seen_up_to: u64,
     pub(crate) next_tag: u64,
+    /// How fast it acknowledges.
+    pub(crate) pace: Pace,
     /// Pulls not yet answered (prefetch 0).
     pub(crate) pulls: u32,
     /// When the oldest pull gives up, ms since 1970.

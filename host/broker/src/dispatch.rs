@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use message::{Delivery, Event, Sequence};
-use plugin::{Columns, ConsumerRow, DispatchBatch, LEAVE};
+use plugin::{Columns, ConsumerRow, DispatchBatch, LEAVE, Property};
 
 use crate::broker::{Broker, LoadFor};
 use crate::entry::{Entry, Held};
 use crate::line::{Line, LineKind};
 use crate::pending::Place;
+use crate::properties::PropertyColumns;
 use crate::slots::Key;
 
 /// Entries looked at in one dispatch of one line, so that a line of unwanted messages cannot hold up the others.
@@ -33,6 +34,8 @@ pub(crate) struct Scratch {
     sequence: Vec<i64>,
     group: Vec<u32>,
     message_type: Vec<u32>,
+    properties: PropertyColumns,
+    ack_interval: Vec<u32>,
     pub(crate) lines: Vec<Key>,
     pub(crate) ended: Vec<(Key, Entry)>,
 }
@@ -95,9 +98,13 @@ impl Broker {
                 break;
             }
             let most = policy.rows_max().min(self.config.dispatch_rows_max).max(1);
-            let limit = usize::try_from(total).unwrap_or(usize::MAX).min(most);
             let wants = policy.wants();
-            self.gather(line, limit, wants, &mut scratch, expired);
+            let limit = match wants.contains(Columns::LOOK_AHEAD) {
+                true => most,
+                false => usize::try_from(total).unwrap_or(usize::MAX).min(most),
+            };
+            self.paces(line, wants, &mut scratch.ack_interval);
+            self.gather(line, limit, (wants, policy.properties()), &mut scratch, expired);
             if scratch.rows.is_empty() {
                 break;
             }
@@ -148,6 +155,15 @@ impl Broker {
         total
     }
 
+    /// How fast the members of the table acknowledge, if the policy wants to know.
+    fn paces(&self, line: &Line, wants: Columns, intervals: &mut Vec<u32>) {
+        intervals.clear();
+        if wants.contains(Columns::ACK_INTERVAL) {
+            let members = line.members.iter().filter_map(|member| self.consumers.get(*member));
+            intervals.extend(members.map(|consumer| consumer.pace.interval_us(consumer.held.len(), self.now)));
+        }
+    }
+
     /// The exclusive consumer that is served: highest priority, then the one that came first.
     fn exclusive_of(&self, line: &Line) -> Option<Key> {
         line.members
@@ -172,11 +188,12 @@ impl Broker {
         &mut self,
         line: &mut Line,
         limit: usize,
-        wants: Columns,
+        (wants, properties): (Columns, &[Property]),
         scratch: &mut Scratch,
         expired: &mut Vec<Entry>,
     ) {
         scratch.clear();
+        scratch.properties.begin(properties);
         let words = scratch.consumers.len().div_ceil(64);
         let mut mask = vec![0u64; if line.selective { words } else { 0 }];
         let mut only_unmatched = true;
@@ -208,7 +225,11 @@ impl Broker {
                 }
                 scratch.candidates.extend(&mask);
             }
-            scratch.push(at, entry, message, wants, self.policies.symbols());
+            let symbols = self.policies.symbols();
+            scratch.push(at, entry, message, wants, symbols);
+            if !properties.is_empty() {
+                scratch.properties.push(properties, message, entry.redeliveries.into(), symbols);
+            }
             if scratch.rows.len() == limit {
                 break;
             }
@@ -287,6 +308,9 @@ impl Broker {
             return more;
         }
         consumer.unseen += 1;
+        if consumer.held.is_empty() {
+            consumer.pace.begin(self.now);
+        }
         if entry.is_stored() && entry.size > HELD_BODY_BYTES_MAX {
             entry.message = None;
             line.resident -= size;
@@ -418,6 +442,8 @@ impl Scratch {
             sequence: &self.sequence,
             group: &self.group,
             message_type: &self.message_type,
+            properties: self.properties.columns(),
+            ack_interval: &self.ack_interval,
             candidates: &self.candidates,
             consumers: &self.consumers,
         }

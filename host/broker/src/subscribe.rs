@@ -241,6 +241,7 @@ impl Broker {
             unseen: 0,
             seen_up_to: 0,
             next_tag: 1,
+            pace: Default::default(),
             pulls: 0,
             pull_deadline: None,
             browse: wish.browser.then(Browse::default),

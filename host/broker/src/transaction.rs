@@ -43,7 +43,7 @@ impl Broker {
         let Some(connection) = self.connections.get_mut(&from) else { return Ok(()) };
         let Some(transaction) = connection.transactions.get_mut(&key) else { return Ok(()) };
         let at = consumer.held_from(first);
-        let mut moved = 0;
+        let (mut moved, mut counted) = (0, 0);
         for held in consumer.held.range_mut(at..).take_while(|held| held.tag <= last) {
             if held.gone || held.transaction.is_some() {
                 continue;
@@ -53,9 +53,11 @@ impl Broker {
                 held.seen = true;
             }
             held.transaction = Some(key);
+            counted += 1;
             transaction.acks.push((consumer_key, held.tag));
         }
         consumer.unseen -= moved;
+        consumer.pace.acknowledged(counted, self.now);
         self.mark_consumer(consumer_key);
         self.within_limits(from, key)
     }

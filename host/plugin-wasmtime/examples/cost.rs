@@ -5,7 +5,10 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use plugin::{ConsumerRow, Decided, DispatchBatch, PlanCheck, PolicyHost, QueueDispatch, native};
+use plugin::{
+    Columns, ConsumerRow, Decided, DispatchBatch, PlanCheck, PolicyHost, PropertyColumn, QueueDispatch, native,
+    text_hash,
+};
 use plugin_wasmtime::{Limits, WasmHost, stock};
 
 const ROWS: [usize; 4] = [1, 8, 32, 128];
@@ -25,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "\nnanoseconds a message at 1 / 8 / 32 / 128 rows, best of 5 runs; credit is ample")?;
     for consumers in [4, 64] {
         for stock in stock() {
-            let mut twin = native::twin(stock.name);
+            let twin = native::twin(stock.name).expect("each has a twin");
+            let mut twin = twin.make(&[]).expect("no settings are good settings");
             row(&mut out, &format!("native {} {consumers} consumers", stock.name), &mut *twin, consumers, false)?;
             let mut policy = host.queue_dispatch(stock.name, "orders")?;
             row(&mut out, &format!("wasm   {} {consumers} consumers", stock.name), &mut *policy, consumers, false)?;
@@ -42,7 +46,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let begin = Instant::now();
         for policy in &mut policies {
-            let decided = policy.plan(&DispatchBatch::new(0, 1, &table), &mut Vec::new());
+            let columns = OwnColumns::new(&**policy, 1, &table);
+            let decided = policy.plan(&columns.batch(1, &table), &mut Vec::new());
             assert_eq!(decided, Decided::Policy, "the fall-back must not be measured in its place");
         }
         writeln!(out, "{}: {:?}", stock.name, begin.elapsed() / 200)?;
@@ -52,6 +57,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn table(consumers: u32) -> Vec<ConsumerRow> {
     (0..consumers).map(|slot| ConsumerRow { slot, credit: 1_000, in_flight: slot % 7, priority: 0 }).collect()
+}
+
+/// What a policy asked to see: sixteen keys, ten ranks, consumers of different pace.
+struct OwnColumns {
+    properties: Vec<PropertyColumn>,
+    ack_interval: Vec<u32>,
+}
+
+impl OwnColumns {
+    fn new(policy: &dyn QueueDispatch, rows: usize, table: &[ConsumerRow]) -> OwnColumns {
+        let properties = policy.properties().iter().map(|property| match PropertyColumn::new(property.form) {
+            PropertyColumn::Symbols(_) => PropertyColumn::Symbols((0..rows as u32).map(|row| 1 + row % 16).collect()),
+            PropertyColumn::Numbers(_) => PropertyColumn::Numbers((0..rows).map(|row| (row * 7 % 10) as f64).collect()),
+            PropertyColumn::Hashes(_) => {
+                PropertyColumn::Hashes((0..rows).map(|row| text_hash(&(row % 16).to_string())).collect())
+            }
+        });
+        let paced = policy.wants().contains(Columns::ACK_INTERVAL);
+        let ack_interval = table.iter().filter(|_| paced).map(|consumer| 500 + consumer.slot * 13 % 100).collect();
+        OwnColumns { properties: properties.collect(), ack_interval }
+    }
+
+    fn batch<'a>(&'a self, rows: usize, table: &'a [ConsumerRow]) -> DispatchBatch<'a> {
+        let batch = DispatchBatch::new(1, rows, table);
+        DispatchBatch { properties: &self.properties, ack_interval: &self.ack_interval, ..batch }
+    }
 }
 
 /// Measures plan and check together, as the core pays them.
@@ -66,7 +97,8 @@ fn row(
     write!(out, "{name:44}")?;
     for rows in ROWS {
         let candidates = if selectors { vec![u64::MAX; rows * table.len().div_ceil(64)] } else { vec![] };
-        let batch = DispatchBatch { candidates: &candidates, ..DispatchBatch::new(1, rows, &table) };
+        let columns = OwnColumns::new(policy, rows, &table);
+        let batch = DispatchBatch { candidates: &candidates, ..columns.batch(rows, &table) };
         let (mut check, mut plan) = (PlanCheck::new(), Vec::new());
         let mut best = f64::INFINITY;
         for _ in 0..5 {

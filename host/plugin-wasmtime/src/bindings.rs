@@ -29,7 +29,6 @@ pub(crate) enum ColumnData {
     #[component(name = "s64s")]
     S64s(Vec<i64>),
     #[component(name = "f64s")]
-    #[expect(dead_code, reason = "part of the type, no column of this version has it")]
     F64s(Vec<f64>),
     #[component(name = "symbols")]
     Symbols(Vec<u32>),

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use plugin::{Columns, Decided, DispatchBatch, Fallback, Member, MemberChange, PolicyStats, QueueDispatch, native};
+use plugin::{
+    Columns, Decided, DispatchBatch, Fallback, Member, MemberChange, PolicyStats, Property, PropertyColumn,
+    PropertyForm, QueueDispatch,
+};
 
 use crate::bindings::{self, Batch, Change, Column, ColumnData, Consumers};
 use crate::cell::{Cell, Inner, Slot};
@@ -30,7 +33,7 @@ impl WasmDispatch {
     pub(crate) fn new(runtime: Arc<Runtime>, cell: Arc<Cell>) -> WasmDispatch {
         let batch = Batch { destination: runtime.symbols.intern(&cell.seat.destination), ..Batch::default() };
         WasmDispatch {
-            twin: native::twin(&cell.program.name),
+            twin: cell.program.twin(),
             runtime,
             cell,
             members: Vec::new(),
@@ -59,7 +62,7 @@ impl WasmDispatch {
         cell.used_ms.store(question.now_ms, Ordering::Relaxed);
         let Ok(mut inner) = cell.inner.try_lock() else { return Err(Fallback::Busy) };
         wake(&runtime, &cell, &mut inner, ready)?;
-        fill_consumers(Arc::make_mut(&mut self.consumers), question);
+        fill_consumers(Arc::make_mut(&mut self.consumers), ready, question);
         match self.call(&mut inner) {
             Ok(slots) if slots.len() == question.rows => {
                 cell.succeed(&runtime, &mut inner);
@@ -103,6 +106,13 @@ impl QueueDispatch for WasmDispatch {
         match self.cell.program.get() {
             Some(Ok(ready)) => ready.columns,
             _ => self.twin.wants(),
+        }
+    }
+
+    fn properties(&self) -> &[Property] {
+        match self.cell.program.get() {
+            Some(Ok(ready)) => &ready.properties,
+            _ => self.twin.properties(),
         }
     }
 
@@ -177,16 +187,19 @@ fn wake(runtime: &Runtime, cell: &Arc<Cell>, inner: &mut Inner, ready: &Ready) -
     }
 }
 
-/// Copies the columns that the policy reads, one `memcpy` each. False if one of them is not there.
+/// Copies the columns of rows that the policy reads, one `memcpy` each. False if a column is not there.
 fn fill(batch: &mut Batch, ready: &Ready, question: &DispatchBatch<'_>) -> bool {
     batch.now_ms = question.now_ms;
     batch.rows = question.rows as u32;
     batch.candidates.clear();
     batch.candidates.extend_from_slice(question.candidates);
-    if batch.columns.len() != ready.column_ids.len() {
-        batch.columns = ready.column_ids.iter().map(|id| Column { id: *id, data: empty(*id) }).collect();
+    if batch.columns.len() != ready.column_ids.len() + ready.properties.len() {
+        let headers = ready.column_ids.iter().map(|id| Column { id: *id, data: empty(*id) });
+        let properties = (Property::ID_FIRST..).zip(&ready.properties);
+        batch.columns = headers.chain(properties.map(|(id, p)| Column { id, data: empty_property(p.form) })).collect();
     }
-    batch.columns.iter_mut().all(|column| {
+    let (headers, properties) = batch.columns.split_at_mut(ready.column_ids.len());
+    let headers_filled = headers.iter_mut().all(|column| {
         let filled = match (&mut column.data, column.id) {
             (ColumnData::U8s(values), _) => refill(values, question.priority),
             (ColumnData::U32s(values), 2) => refill(values, question.size),
@@ -199,7 +212,29 @@ fn fill(batch: &mut Batch, ready: &Ready, question: &DispatchBatch<'_>) -> bool 
             (ColumnData::F64s(_), _) => 0,
         };
         filled == question.rows
-    })
+    });
+    let consumers_filled =
+        !ready.columns.contains(Columns::ACK_INTERVAL) || question.ack_interval.len() == question.consumers.len();
+    let properties_filled = question.properties.len() == properties.len()
+        && properties.iter_mut().zip(question.properties).all(|(column, values)| {
+            let filled = match (&mut column.data, values) {
+                (ColumnData::Symbols(to), PropertyColumn::Symbols(from)) => refill(to, from),
+                (ColumnData::F64s(to), PropertyColumn::Numbers(from)) => refill(to, from),
+                (ColumnData::S64s(to), PropertyColumn::Hashes(from)) => refill(to, from),
+                _ => return false,
+            };
+            filled == question.rows
+        });
+    headers_filled && consumers_filled && properties_filled
+}
+
+/// The kind of data that belongs to a property.
+fn empty_property(form: PropertyForm) -> ColumnData {
+    match form {
+        PropertyForm::Symbol => ColumnData::Symbols(Vec::new()),
+        PropertyForm::Number => ColumnData::F64s(Vec::new()),
+        PropertyForm::Hash => ColumnData::S64s(Vec::new()),
+    }
 }
 
 /// The kind of data that belongs to a column id; the table is in `wit/policy.wit`.
@@ -218,7 +253,7 @@ fn refill<T: Copy>(values: &mut Vec<T>, from: &[T]) -> usize {
     from.len()
 }
 
-fn fill_consumers(consumers: &mut Consumers, question: &DispatchBatch<'_>) {
+fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question: &DispatchBatch<'_>) {
     consumers.slots.clear();
     consumers.slots.extend(question.consumers.iter().map(|row| row.slot));
     consumers.credit.clear();
@@ -227,6 +262,15 @@ fn fill_consumers(consumers: &mut Consumers, question: &DispatchBatch<'_>) {
     consumers.in_flight.extend(question.consumers.iter().map(|row| row.in_flight));
     consumers.priority.clear();
     consumers.priority.extend(question.consumers.iter().map(|row| row.priority));
+    if !ready.columns.contains(Columns::ACK_INTERVAL) {
+        return;
+    }
+    if consumers.columns.is_empty() {
+        consumers.columns.push(Column { id: Columns::ACK_INTERVAL_ID, data: ColumnData::U32s(Vec::new()) });
+    }
+    if let [Column { data: ColumnData::U32s(values), .. }] = &mut consumers.columns[..] {
+        refill(values, question.ack_interval);
+    }
 }
 
 fn change(change: MemberChange) -> Change {

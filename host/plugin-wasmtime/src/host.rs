@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use plugin::{PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable};
+use plugin::{PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable, native};
 
 use crate::Limits;
 use crate::bindings::Setting;
@@ -54,11 +54,23 @@ impl WasmHost {
             .spawn(move || keeper.run())
             .map_err(|error| PolicyError::Engine { reason: format!("no thread for the keeper: {error}") })?;
         let programs = stock().iter().map(|stock| {
-            let bytes = Cow::Borrowed(stock.bytes);
-            let program = Program::new(stock.name, stock.description, PolicyOrigin::Stock, bytes, Vec::new());
+            let program = Program::stock(stock.name, stock, &[]);
             (program.name.clone(), Arc::new(program))
         });
         Ok(WasmHost { programs: programs.collect(), runtime, cells, keeper: Some(keeper) })
+    }
+
+    /// Serves the stock policy `policy` with these settings under a name of its own. The native twin takes the settings
+    /// here and now, so that what is wrong with them is known before anything is compiled.
+    pub fn add_stock(&mut self, name: &str, policy: &str, settings: &[(String, String)]) -> Result<(), PolicyError> {
+        if self.programs.contains_key(name) {
+            return Err(PolicyError::Duplicate { policy: name.to_owned() });
+        }
+        let twin = native::check(name, policy, settings)?;
+        let stock = stock().iter().find(|stock| stock.name == twin.name).expect("each twin has its component");
+        let program = Program::stock(name, stock, settings);
+        self.programs.insert(program.name.clone(), Arc::new(program));
+        Ok(())
     }
 
     /// Adds a component of the operator under a name of its own, with its settings in their order.

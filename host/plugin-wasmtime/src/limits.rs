@@ -32,6 +32,8 @@ pub struct Limits {
     pub answer_bytes_max: usize,
     /// Rows of a batch, whatever the policy asks for. Default 1 024.
     pub rows_max: usize,
+    /// Message properties that a policy may see as columns. Default 8.
+    pub properties_max: usize,
     /// State of a policy on one destination. Default 64 KiB.
     pub state_bytes_max: u32,
     /// Instances that stay alive. Beyond it the idlest are put to sleep; at twice as many no more are made until that is
@@ -65,6 +67,7 @@ impl Default for Limits {
             call_ms_max: 5,
             answer_bytes_max: 1 << 20,
             rows_max: 1_024,
+            properties_max: 8,
             state_bytes_max: 64 << 10,
             instances_live_max: 256,
             log_lines_per_second_max: 20,

@@ -4,15 +4,17 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use plugin::{Columns, PolicyError, PolicyOrigin};
+use plugin::{Columns, PolicyError, PolicyOrigin, Property, QueueDispatch, native};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
+use crate::Limits;
 use crate::bindings::{LIFECYCLE, QUEUE_DISPATCH, Requirements, Setting};
 use crate::cell::Seat;
 use crate::check::check;
 use crate::instance::{Fault, FaultKind, HostState, Live};
 use crate::keeper::Job;
 use crate::runtime::Runtime;
+use crate::stock::Stock;
 
 /// Rows of a policy that leaves the number to the broker.
 const ROWS_DEFAULT: u32 = 256;
@@ -24,6 +26,8 @@ pub(crate) struct Program {
     pub(crate) origin: PolicyOrigin,
     pub(crate) bytes: Cow<'static, [u8]>,
     pub(crate) settings: Arc<[Setting]>,
+    /// The native twin and its settings, for a stock policy; round robin for others.
+    native: Option<(&'static native::Twin, Vec<(String, String)>)>,
     ready: OnceLock<Result<Ready, PolicyError>>,
     /// True once the keeper was asked to compile it.
     requested: AtomicBool,
@@ -33,8 +37,10 @@ pub(crate) struct Program {
 pub(crate) struct Ready {
     pub(crate) exports: Exports,
     pub(crate) columns: Columns,
-    /// Ids of the columns, ascending.
+    /// Ids of the columns of rows, ascending.
     pub(crate) column_ids: Vec<u32>,
+    /// Shown as columns behind those.
+    pub(crate) properties: Vec<Property>,
     pub(crate) rows_max: usize,
     /// 0 if the policy keeps no state.
     pub(crate) state_version: u32,
@@ -65,9 +71,24 @@ impl Program {
             origin,
             bytes,
             settings: settings.into(),
+            native: None,
             ready: OnceLock::new(),
             requested: AtomicBool::new(false),
         }
+    }
+
+    /// A stock policy with these settings, which its native twin must have taken.
+    pub(crate) fn stock(name: &str, stock: &Stock, settings: &[(String, String)]) -> Program {
+        let told = settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() }).collect();
+        let bytes = Cow::Borrowed(stock.bytes);
+        let twin = native::twin(stock.name).map(|twin| (twin, settings.to_vec()));
+        Program { native: twin, ..Program::new(name, stock.description, PolicyOrigin::Stock, bytes, told) }
+    }
+
+    /// Who decides what the component cannot.
+    pub(crate) fn twin(&self) -> Box<dyn QueueDispatch> {
+        let twin = self.native.as_ref().and_then(|(twin, settings)| twin.make(settings).ok());
+        twin.unwrap_or_else(|| Box::new(native::RoundRobin::new()))
     }
 
     /// The compiled component if it is there by now, without waiting.
@@ -96,11 +117,11 @@ impl Program {
         let seat = Seat::rehearsal(self.name.clone());
         let mut live = Live::new(runtime, &seat, &exports).map_err(|fault| self.faulty("instantiation", fault))?;
         live.typecheck(&exports).map_err(|fault| self.faulty("its types", fault))?;
-        let wanted = live.describe(&runtime.ticker, &exports).map_err(|fault| self.faulty("describe", fault))?;
         live.configure(&runtime.ticker, &exports, &self.settings)
             .map_err(|fault| self.faulty("configure", fault))?
             .map_err(|reason| self.refused(format!("it refuses its settings: {reason}")))?;
-        self.ready(exports, wanted, runtime.limits.rows_max)
+        let wanted = live.describe(&runtime.ticker, &exports).map_err(|fault| self.faulty("describe", fault))?;
+        self.ready(exports, wanted, &runtime.limits)
     }
 
     fn exports(&self, runtime: &Runtime, component: &Component) -> Result<Exports, PolicyError> {
@@ -123,11 +144,15 @@ impl Program {
         })
     }
 
-    fn ready(&self, exports: Exports, wanted: Requirements, rows_limit: usize) -> Result<Ready, PolicyError> {
-        if !wanted.properties.is_empty() {
-            let names = wanted.properties.join(", ");
-            return Err(self.refused(format!("it wants message properties as columns, which are not shown: {names}")));
+    fn ready(&self, exports: Exports, wanted: Requirements, limits: &Limits) -> Result<Ready, PolicyError> {
+        if wanted.properties.len() > limits.properties_max {
+            let (have, limit) = (wanted.properties.len(), limits.properties_max);
+            return Err(self.refused(format!("it wants {have} properties where properties_max is {limit}")));
         }
+        let properties = wanted.properties.iter().map(|text| {
+            Property::parse(text).map_err(|reason| self.refused(format!("it wants property {text:?}: {reason}")))
+        });
+        let properties = properties.collect::<Result<Vec<_>, _>>()?;
         let mut columns = Columns::NONE;
         for id in &wanted.columns {
             let column = Columns::from_id(*id);
@@ -137,11 +162,12 @@ impl Program {
             return Err(self.refused(format!("it does not restore the format {} that it writes", wanted.state_version)));
         }
         let mut column_ids = wanted.columns;
+        column_ids.retain(|id| *id < Columns::ACK_INTERVAL_ID);
         column_ids.sort_unstable();
         column_ids.dedup();
         let rows_wanted = if wanted.max_rows == 0 { ROWS_DEFAULT } else { wanted.max_rows };
-        let rows_max = (rows_wanted as usize).min(rows_limit).max(1);
-        Ok(Ready { exports, columns, column_ids, rows_max, state_version: wanted.state_version })
+        let rows_max = (rows_wanted as usize).min(limits.rows_max).max(1);
+        Ok(Ready { exports, columns, column_ids, properties, rows_max, state_version: wanted.state_version })
     }
 
     fn refused(&self, reason: String) -> PolicyError {

@@ -1,5 +1,9 @@
 //! The policies that come with the program.
 
+use std::sync::LazyLock;
+
+use plugin::native;
+
 /// A policy embedded in the program.
 #[derive(Debug, Clone, Copy)]
 pub struct Stock {
@@ -11,18 +15,43 @@ pub struct Stock {
     pub description: &'static str,
 }
 
+/// Name and component.
+macro_rules! built {
+    ($($name:literal),*) => {
+        [$(($name, include_bytes!(concat!("../../../plugins/built/", $name, ".wasm")).as_slice())),*]
+    };
+}
+
+static STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
+    let built = built!(
+        "fair-share",
+        "latency-aware",
+        "least-in-flight",
+        "priority",
+        "round-robin",
+        "sticky-by-property",
+        "strict-order",
+        "weighted"
+    );
+    let stock = built.into_iter().map(|(name, bytes)| {
+        let twin = native::twin(name).expect("each stock policy has a native twin of its name");
+        Stock { name, bytes, description: twin.description }
+    });
+    stock.collect()
+});
+
 /// All of them, by name in ascending order.
 pub fn stock() -> &'static [Stock] {
-    &[
-        Stock {
-            name: plugin::native::LeastInFlight::NAME,
-            bytes: include_bytes!("../../../plugins/built/least-in-flight.wasm"),
-            description: plugin::native::LeastInFlight::DESCRIPTION,
-        },
-        Stock {
-            name: plugin::native::RoundRobin::NAME,
-            bytes: include_bytes!("../../../plugins/built/round-robin.wasm"),
-            description: plugin::native::RoundRobin::DESCRIPTION,
-        },
-    ]
+    &STOCK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_native_policy_is_there_as_a_component() {
+        let names: Vec<_> = stock().iter().map(|stock| stock.name).collect();
+        assert_eq!(names, native::twins().iter().map(|twin| twin.name).collect::<Vec<_>>());
+    }
 }

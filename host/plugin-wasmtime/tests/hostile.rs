@@ -170,6 +170,22 @@ fn refusal(bytes: &[u8]) -> PolicyError {
     host.add("guest", bytes.to_vec(), &[]).and_then(|()| host.prepare("guest")).unwrap_err()
 }
 
+/// What a policy asks to see is checked before it is asked for a plan.
+#[test]
+fn unknown_wishes_are_refused() {
+    for (columns, properties, words) in [
+        (&[1, 9][..], &[][..], "it wants column 9, which is not known here"),
+        (&[499], &[], "it wants column 499"),
+        (&[1000], &[], "it wants column 1000"),
+        (&[], &["date:due"], "it wants property \"date:due\": form date is unknown; write NAME, number:NAME"),
+        (&[], &["number:"], "a name of 0 bytes"),
+        (&[], &["p"; 9], "it wants 9 properties where properties_max is 8"),
+    ] {
+        let error = refusal(&guest::component_that_wants(columns, properties)).to_string();
+        assert!(error.contains(words), "{words:?} is missing in {error:?}");
+    }
+}
+
 #[test]
 fn imports_beyond_the_world_are_named() {
     let text = r#"(component

@@ -1,72 +1,20 @@
 //! The stock policies against their native twins, over seeded random traffic.
+//!
+//! With `JACKFIELD_STOCK_COMPONENTS=FOLDER` the components of that folder are judged in place of the embedded ones;
+//! `plugins/build.sh --check` does so with what it built.
 
+mod traffic;
+
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use plugin::{
-    Columns, ConsumerRow, Decided, DispatchBatch, Fallback, Member, MemberChange, PlanCheck, PolicyHost, PolicyState,
-    QueueDispatch, native,
-};
-use plugin_wasmtime::{Limits, WasmHost, stock};
+use plugin::{Columns, ConsumerRow, Decided, DispatchBatch, Fallback, PlanCheck, PolicyHost, PolicyState, native};
+use plugin_wasmtime::{Limits, Stock, WasmHost, stock};
+use traffic::{Random, Traffic, settings};
 
-/// SplitMix64: enough for a test, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ z >> 31) % bound
-    }
-}
-
-/// Consumers that come, go, and gain and lose credit.
-struct Traffic {
-    random: Random,
-    consumers: Vec<ConsumerRow>,
-    candidates: Vec<u64>,
-    slot_next: u32,
-}
-
-impl Traffic {
-    fn new(seed: u64) -> Traffic {
-        Traffic { random: Random(seed), consumers: vec![], candidates: vec![], slot_next: 0 }
-    }
-
-    /// The next batch's number of rows; `changes` gets who came and went.
-    fn step(&mut self, changes: &mut Vec<MemberChange>) -> usize {
-        changes.clear();
-        if self.consumers.len() < 150 && self.random.below(6) == 0 {
-            for _ in 0..1 + self.random.below(if self.random.0.is_multiple_of(16) { 90 } else { 3 }) {
-                self.slot_next += 1 + self.random.below(3) as u32;
-                let slot = self.slot_next;
-                let priority = [0, 0, 0, 5, -5][self.random.below(5) as usize];
-                self.consumers.push(ConsumerRow { slot, credit: 0, in_flight: 0, priority });
-                let member = Member { slot, client_id: "client".into(), selector: None, is_network: false };
-                changes.push(MemberChange::Joined(member));
-            }
-        }
-        while !self.consumers.is_empty() && self.random.below(8) == 0 {
-            let at = self.random.below(self.consumers.len() as u64) as usize;
-            changes.push(MemberChange::Left(self.consumers.remove(at).slot));
-        }
-        for consumer in &mut self.consumers {
-            consumer.credit = self.random.below(6) as u32;
-            consumer.in_flight = self.random.below(9) as u32;
-        }
-        let rows = [0, 1, 1, 8, 32, 128][self.random.below(6) as usize];
-        self.candidates.clear();
-        if self.random.below(3) == 0 {
-            let words = rows * self.consumers.len().div_ceil(64);
-            self.candidates.extend((0..words).map(|_| self.random.below(u64::MAX)));
-        }
-        rows
-    }
-
-    fn batch(&self, rows: usize) -> DispatchBatch<'_> {
-        DispatchBatch { candidates: &self.candidates, ..DispatchBatch::new(1, rows, &self.consumers) }
-    }
+/// Ample time: a plan may not fail because the machine is busy.
+fn ample() -> Limits {
+    Limits { call_ms_max: 2_000, ..Limits::default() }
 }
 
 fn host(limits: Limits) -> WasmHost {
@@ -77,62 +25,132 @@ fn host(limits: Limits) -> WasmHost {
     host
 }
 
+/// The component that is judged.
+fn component(stock: &Stock) -> Vec<u8> {
+    match std::env::var_os("JACKFIELD_STOCK_COMPONENTS") {
+        None => stock.bytes.to_vec(),
+        Some(folder) => {
+            let file = Path::new(&folder).join(format!("{}.wasm", stock.name));
+            std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+        }
+    }
+}
+
+/// For random settings both take them or both refuse them with the same sentence, and for random traffic both plan the
+/// same: members that come and go, credit, selectors, columns.
 #[test]
 fn stock_policies_plan_as_their_native_twins_do() {
-    // Ample time: a plan may not fail because the machine is busy.
-    let host = host(Limits { call_ms_max: 2_000, ..Limits::default() });
+    let mut host = WasmHost::new(ample()).expect("the engine starts");
     for stock in stock() {
-        for seed in 0..4 {
+        let (mut taken, mut refused) = (0, 0);
+        for seed in 0..12 {
+            let mut random = Random(seed);
+            let settings = settings(stock.name, &mut random);
+            let name = format!("{}-{seed}", stock.name);
+            host.add(&name, component(stock), &settings).expect("a component");
+            let mut twin = match (native::check(&name, stock.name, &settings), host.prepare(&name)) {
+                (Ok(twin), Ok(())) => twin.make(&settings).expect("taken just now"),
+                (Err(native), Err(component)) => {
+                    assert_eq!(component, native);
+                    refused += 1;
+                    continue;
+                }
+                (native, component) => panic!("{name} {settings:?}: {native:?} against {component:?}"),
+            };
+            taken += 1;
+            let mut policy = host.queue_dispatch(&name, "orders").unwrap();
+            assert_eq!((policy.wants(), policy.properties()), (twin.wants(), twin.properties()), "{name}");
+            assert_eq!(policy.rows_max(), twin.rows_max(), "{name}");
             let mut traffic = Traffic::new(seed);
-            let mut policy = host.queue_dispatch(stock.name, "orders").unwrap();
-            let mut twin = native::twin(stock.name);
             let mut check = PlanCheck::new();
             let (mut changes, mut plan, mut expected) = (vec![], vec![], vec![]);
-            for step in 0..1_000 {
-                let rows = traffic.step(&mut changes);
+            for step in 0..600 {
+                let rows = traffic.step(&*twin, &mut changes);
                 policy.members_changed(&changes);
                 twin.members_changed(&changes);
                 let batch = traffic.batch(rows);
                 let decided = policy.plan(&batch, &mut plan);
                 twin.plan(&batch, &mut expected);
-                assert_eq!(decided, Decided::Policy, "{} seed {seed} step {step}", stock.name);
-                assert_eq!(plan, expected, "{} seed {seed} step {step}", stock.name);
-                assert_eq!(check.correct(&batch, &mut plan).total(), 0, "{} seed {seed} step {step}", stock.name);
+                assert_eq!(decided, Decided::Policy, "{name} step {step}");
+                assert_eq!(plan, expected, "{name} {settings:?} step {step}");
+                assert_eq!(check.correct(&batch, &mut plan).total(), 0, "{name} step {step}");
             }
-            assert_eq!(policy.stats().batches_policy, 1_000);
+            assert_eq!(policy.stats().batches_policy, 600);
         }
+        assert!(taken >= 3, "{}: {taken} taken, {refused} refused", stock.name);
     }
 }
 
-/// More destinations than instances may live: the idlest sleep, keep their place in line, and go on where they were.
+/// More destinations than instances may live: the idlest sleep, keep their state, and go on where they were.
 #[test]
 fn a_policy_that_slept_goes_on_where_it_was() {
-    let host = host(Limits { instances_live_max: 4, call_ms_max: 2_000, ..Limits::default() });
-    let consumers: Vec<ConsumerRow> =
-        (0..5).map(|slot| ConsumerRow { slot, credit: 9, in_flight: 0, priority: 0 }).collect();
-    let mut queues: Vec<_> = (0..20)
-        .map(|at| (host.queue_dispatch("round-robin", &format!("queue-{at}")).unwrap(), native::RoundRobin::new()))
-        .collect();
-    let begin = Instant::now();
-    let mut now_ms = 0;
-    let (mut plan, mut expected) = (vec![], vec![]);
-    for _ in 0..30 {
-        for (policy, twin) in &mut queues {
-            now_ms += 1;
-            let batch = DispatchBatch::new(now_ms, 3, &consumers);
-            // A batch that the fall-back decides moves no line, neither the policy's nor that of the yardstick.
-            while policy.plan(&batch, &mut plan) != Decided::Policy {
-                assert!(begin.elapsed() < Duration::from_secs(20), "waited too long: {:?}", policy.stats());
-                std::thread::yield_now();
+    for stock in stock() {
+        let mut host = WasmHost::new(Limits { instances_live_max: 4, ..ample() }).expect("the engine starts");
+        host.add("judged", component(stock), &[]).expect("a component");
+        host.prepare("judged").expect("it compiles");
+        let twin = native::twin(stock.name).expect("each has a twin");
+        let mut queues: Vec<_> = (0..12)
+            .map(|at| {
+                let policy = host.queue_dispatch("judged", &format!("queue-{at}")).unwrap();
+                (policy, twin.make(&[]).expect("no settings"), Traffic::new(at))
+            })
+            .collect();
+        let begin = Instant::now();
+        let (mut changes, mut plan, mut expected) = (vec![], vec![], vec![]);
+        for step in 0..40 {
+            for (policy, twin, traffic) in &mut queues {
+                let rows = traffic.step(&**twin, &mut changes);
+                policy.members_changed(&changes);
+                twin.members_changed(&changes);
+                let batch = traffic.batch(rows);
+                // A batch that the fall-back decides does not move the policy, and not the yardstick either.
+                while policy.plan(&batch, &mut plan) != Decided::Policy {
+                    assert!(begin.elapsed() < Duration::from_secs(60), "waited too long: {:?}", policy.stats());
+                    std::thread::yield_now();
+                }
+                twin.plan(&batch, &mut expected);
+                assert_eq!(plan, expected, "{} step {step}", stock.name);
+                assert!(host.stats().instances_live <= 8);
             }
-            twin.plan(&batch, &mut expected);
-            assert_eq!(plan, expected);
-            assert!(host.stats().instances_live <= 8);
+        }
+        let stats: Vec<_> = queues.iter().map(|(policy, ..)| policy.stats()).collect();
+        assert!(stats.iter().map(|stats| stats.instances_slept).sum::<u64>() > 20, "{}", stock.name);
+        assert!(stats.iter().all(|stats| stats.states_lost == 0 && stats.faults_lifecycle == 0), "{stats:?}");
+    }
+}
+
+/// A stock policy with settings decides by them from the first batch on, whoever decides it.
+#[test]
+fn a_named_stock_policy_has_its_settings_while_it_warms_up_too() {
+    let mut host = WasmHost::new(ample()).expect("the engine starts");
+    let settings = [("when-busy".to_owned(), "spill".to_owned()), ("property".to_owned(), "customer".to_owned())];
+    host.add_stock("by-customer", "sticky-by-property", &settings).expect("good settings");
+    let mut policy = host.queue_dispatch("by-customer", "orders").expect("it is there");
+    let begin = Instant::now();
+    let consumers = [3, 4].map(|slot| ConsumerRow { slot, credit: u32::from(slot == 4), in_flight: 0, priority: 0 });
+    for decided_by_policy in [false, true] {
+        loop {
+            let names: Vec<_> = policy.properties().iter().map(ToString::to_string).collect();
+            assert_eq!(names, ["hash:customer"]);
+            assert!(policy.wants().contains(Columns::LOOK_AHEAD));
+            let properties = [plugin::PropertyColumn::Hashes(vec![5, 6])];
+            let batch = DispatchBatch { properties: &properties, ..DispatchBatch::new(0, 2, &consumers) };
+            let mut plan = vec![];
+            let decided = policy.plan(&batch, &mut plan);
+            assert_eq!(plan, [4, u32::MAX]);
+            if (decided == Decided::Policy) == decided_by_policy {
+                break;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "waited too long: {decided:?}");
+            std::thread::yield_now();
         }
     }
-    let stats: Vec<_> = queues.iter().map(|(policy, _)| policy.stats()).collect();
-    assert!(stats.iter().map(|stats| stats.instances_slept).sum::<u64>() > 20);
-    assert!(stats.iter().all(|stats| stats.states_lost == 0 && stats.faults_lifecycle == 0), "{stats:?}");
+    let bad = [("when-busy".to_owned(), "run".to_owned())];
+    let error = host.add_stock("other", "sticky-by-property", &bad).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "policy other was refused: it refuses its settings: setting when-busy = run is unknown; write one of wait, spill"
+    );
 }
 
 /// The program starts at once: until a component is compiled its twin decides, and that is no fault.

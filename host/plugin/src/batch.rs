@@ -3,10 +3,14 @@
 use std::ops::{BitOr, BitOrAssign};
 use std::sync::Arc;
 
+use crate::PropertyColumn;
+
 /// The answer "leave this row where it is". Not a slot: the core never gives this number to a consumer.
 pub const LEAVE: u32 = u32::MAX;
 
-/// A set of row columns. A policy names the columns it reads; the core fills those and leaves the others empty.
+/// A set of columns and wishes. A policy names the columns it reads; the core fills those and leaves the others empty.
+///
+/// Ids below 500 are columns of rows, those from 500 on columns of consumers, those from 900 on wishes without a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Columns(u32);
 
@@ -29,16 +33,31 @@ impl Columns {
     pub const GROUP: Columns = Columns::of(7);
     /// `JMSType` as a symbol.
     pub const MESSAGE_TYPE: Columns = Columns::of(8);
-    /// The highest column id that this version of the host fills.
-    pub const ID_MAX: u32 = 8;
+    /// Microseconds of busy time that a consumer needs for an acknowledgement.
+    pub const ACK_INTERVAL: Columns = Columns(1 << 16);
+    /// The wish to see rows beyond what the consumers have credit for, up to
+    /// [`rows_max`](crate::QueueDispatch::rows_max).
+    pub const LOOK_AHEAD: Columns = Columns(1 << 17);
+
+    /// Id of [`ACK_INTERVAL`](Self::ACK_INTERVAL), the first and only column of consumers.
+    pub const ACK_INTERVAL_ID: u32 = 500;
+    /// Id of [`LOOK_AHEAD`](Self::LOOK_AHEAD).
+    pub const LOOK_AHEAD_ID: u32 = 900;
+
+    const ROW_ID_MAX: u32 = 8;
 
     const fn of(id: u32) -> Columns {
         Columns(1 << id)
     }
 
-    /// The column with this id of the WIT package, if this host fills it.
+    /// The column or wish with this id of the WIT package, if this host knows it.
     pub fn from_id(id: u32) -> Option<Columns> {
-        (1..=Columns::ID_MAX).contains(&id).then(|| Columns::of(id))
+        match id {
+            1..=Columns::ROW_ID_MAX => Some(Columns::of(id)),
+            Columns::ACK_INTERVAL_ID => Some(Columns::ACK_INTERVAL),
+            Columns::LOOK_AHEAD_ID => Some(Columns::LOOK_AHEAD),
+            _ => None,
+        }
     }
 
     /// True if every column of `other` is in this set.
@@ -106,7 +125,7 @@ pub enum MemberChange {
 
 /// One question: `rows` messages, oldest first, and the consumers that there are.
 ///
-/// A column has `rows` entries if the policy [wants](crate::QueueDispatch::wants) it and is empty otherwise.
+/// A column of rows has `rows` entries if the policy [wants](crate::QueueDispatch::wants) it and is empty otherwise.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DispatchBatch<'a> {
     /// The broker's time in ms since 1970.
@@ -129,6 +148,10 @@ pub struct DispatchBatch<'a> {
     pub group: &'a [u32],
     /// [`Columns::MESSAGE_TYPE`], interned in the host's [`SymbolTable`](crate::SymbolTable).
     pub message_type: &'a [u32],
+    /// The policy's [properties](crate::QueueDispatch::properties), in their order.
+    pub properties: &'a [PropertyColumn],
+    /// [`Columns::ACK_INTERVAL`], one value per consumer; 0 for one that acknowledged nothing yet.
+    pub ack_interval: &'a [u32],
     /// Who may take what: row-major bits, [`candidate_words`](Self::candidate_words) words a row, bit `i` for the
     /// consumer at index `i` of `consumers`. Empty when every consumer may take every row.
     pub candidates: &'a [u64],

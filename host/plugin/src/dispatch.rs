@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Columns, DispatchBatch, MemberChange, PolicyError, SymbolTable};
+use crate::{Columns, DispatchBatch, MemberChange, PolicyError, Property, SymbolTable};
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
 ///
@@ -11,6 +11,11 @@ use crate::{Columns, DispatchBatch, MemberChange, PolicyError, SymbolTable};
 pub trait QueueDispatch: Send {
     /// The columns to fill for the next plan. Ask before each batch: a policy that is not ready yet wants none.
     fn wants(&self) -> Columns;
+
+    /// The message properties to show as columns, likewise.
+    fn properties(&self) -> &[Property] {
+        &[]
+    }
 
     /// The most rows that one plan may ask about, at least 1. Ask before each batch, as for [`wants`](Self::wants).
     fn rows_max(&self) -> usize;

@@ -17,6 +17,7 @@ mod check;
 mod dispatch;
 mod error;
 pub mod native;
+mod property;
 mod symbols;
 
 pub use crate::batch::{Columns, ConsumerRow, DispatchBatch, LEAVE, Member, MemberChange};
@@ -25,4 +26,5 @@ pub use crate::dispatch::{
     Decided, Fallback, PolicyHost, PolicyInfo, PolicyOrigin, PolicyState, PolicyStats, QueueDispatch,
 };
 pub use crate::error::PolicyError;
+pub use crate::property::{Property, PropertyColumn, PropertyForm, text_hash};
 pub use crate::symbols::{SYMBOL_ABSENT, SymbolLimits, SymbolStats, SymbolTable};

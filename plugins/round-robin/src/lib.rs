@@ -1,5 +1,6 @@
 //! Round robin, ActiveMQ's default: each row goes to the first consumer in line that has credit and may take it, and
 //! that consumer goes to the end of its priority. Higher consumer priorities come first as long as they have credit.
+//! Takes no settings.
 //!
 //! The state is the line as slots, so that a policy that slept goes on where it was.
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use crate::bindings::exports::jackfield::policy::lifecycle::{self, Refusal, Setting};
 use crate::bindings::exports::jackfield::policy::queue_dispatch;
 use crate::bindings::jackfield::policy::types::{self, Consumers, Requirements};
-use crate::{Batch, Change, Exported, Give};
+use crate::{Batch, Change, Exported, Give, Settings};
 
 /// Exports `P` as the world wants it.
 pub struct Glue<P>(PhantomData<P>);
@@ -14,7 +14,7 @@ impl<P: Exported> lifecycle::Guest for Glue<P> {
     fn describe() -> Requirements {
         Requirements {
             columns: P::COLUMNS.iter().map(|column| *column as u32).collect(),
-            properties: Vec::new(),
+            properties: P::with(|policy| policy.properties()).into_iter().map(|property| property.0).collect(),
             max_rows: P::ROWS_MAX,
             state_version: P::STATE_VERSION,
             restores: if P::STATE_VERSION == 0 { Vec::new() } else { vec![P::STATE_VERSION] },
@@ -22,7 +22,9 @@ impl<P: Exported> lifecycle::Guest for Glue<P> {
     }
 
     fn configure(settings: Vec<Setting>) -> Result<(), String> {
-        P::with(|policy| settings.iter().try_for_each(|setting| policy.configure(&setting.key, &setting.value)))
+        let mut settings = Settings::new(settings);
+        P::with(|policy| policy.configure(&mut settings));
+        settings.finish()
     }
 
     fn snapshot(limit: u32) -> Result<Vec<u8>, Refusal> {

@@ -39,14 +39,20 @@ pub mod bindings {
 
 mod batch;
 mod glue;
+mod property;
+mod settings;
+mod turn;
 
 pub use batch::{Batch, Give, LEAVE};
 pub use bindings::exports::jackfield::policy::queue_dispatch::{Change, Member};
 pub use bindings::jackfield::policy::telemetry::Level;
 #[doc(hidden)]
 pub use glue::Glue;
+pub use property::{Property, text_hash};
+pub use settings::{Settings, WEIGHT_MAX};
+pub use turn::Turn;
 
-/// A row column to ask for in [`QueuePolicy::COLUMNS`]. The manual has the table.
+/// A column or a wish to name in [`QueuePolicy::COLUMNS`]. The manual has the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Column {
@@ -66,6 +72,10 @@ pub enum Column {
     Group = 7,
     /// `JMSType`, a symbol.
     Type = 8,
+    /// What each consumer needs for an acknowledgement; see [`Batch::ack_intervals`].
+    AckInterval = 500,
+    /// No column: rows beyond what the consumers have credit for are shown too, up to [`QueuePolicy::ROWS_MAX`].
+    LookAhead = 900,
 }
 
 /// Decides which consumer gets which message of one queue.
@@ -77,9 +87,15 @@ pub trait QueuePolicy: Default + 'static {
     /// Format of the state that [`snapshot`](Self::snapshot) writes and [`restore`](Self::restore) reads; 0 = none.
     const STATE_VERSION: u32 = 0;
 
-    /// A setting of the policy's section in the configuration. Refuses every key unless you take it.
-    fn configure(&mut self, key: &str, value: &str) -> Result<(), String> {
-        Err(format!("setting {key} = {value} is unknown; this policy takes no settings"))
+    /// The settings of the policy's section in the configuration. Read all that you know, also those that have to have
+    /// their defaults: a policy may be configured again. What you do not read is refused.
+    fn configure(&mut self, settings: &mut Settings) {
+        let _ = settings;
+    }
+
+    /// The message properties that [`plan`](Self::plan) reads. May depend on the settings.
+    fn properties(&self) -> Vec<Property> {
+        Vec::new()
     }
 
     /// Consumers came or went.

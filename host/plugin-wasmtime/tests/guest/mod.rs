@@ -14,8 +14,35 @@ pub(crate) fn component(plan: &str) -> Vec<u8> {
     component_with("", "(i32.const 64)", plan)
 }
 
+/// A component that asks for these columns and properties and gives nothing to anybody.
+pub(crate) fn component_that_wants(columns: &[u32], properties: &[&str]) -> Vec<u8> {
+    // requirements at 256: columns, properties, max-rows, state-version, restores; the lists behind it.
+    let mut text = String::new();
+    let mut store = |at: usize, value: usize| text += &format!("(i32.store (i32.const {at}) (i32.const {value}))");
+    for (at, value) in [(256, 512), (260, columns.len()), (264, 768), (268, properties.len())] {
+        store(at, value);
+    }
+    for (at, id) in columns.iter().enumerate() {
+        store(512 + 4 * at, *id as usize);
+    }
+    let mut end = 1024;
+    for (at, name) in properties.iter().enumerate() {
+        store(768 + 8 * at, end);
+        store(772 + 8 * at, name.len());
+        for byte in name.bytes() {
+            store(end, byte.into());
+            end += 1;
+        }
+    }
+    built("", &format!("{text} (i32.const 256)"), "(i32.const 64)", "(unreachable)")
+}
+
 /// The same with imports and another body of `configure`.
 pub(crate) fn component_with(imports: &str, configure: &str, plan: &str) -> Vec<u8> {
+    built(imports, "(i32.const 64)", configure, plan)
+}
+
+fn built(imports: &str, describe: &str, configure: &str, plan: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
             {imports}
@@ -31,7 +58,7 @@ pub(crate) fn component_with(imports: &str, configure: &str, plan: &str) -> Vec<
                 (global.get $free)
                 (global.set $free (i32.and (i32.add (global.get $free) (i32.add (local.get $size) (i32.const 15)))
                     (i32.const -8))))
-            (func (export "jackfield:policy/lifecycle@0.1.0#describe") (result i32) (i32.const 64))
+            (func (export "jackfield:policy/lifecycle@0.1.0#describe") (result i32) {describe})
             (func (export "jackfield:policy/lifecycle@0.1.0#configure") (param i32 i32) (result i32) {configure})
             (func (export "jackfield:policy/lifecycle@0.1.0#snapshot") (param i32) (result i32) (i32.const 64))
             (func (export "jackfield:policy/lifecycle@0.1.0#restore") (param i32 i32 i32) (result i32) (i32.const 64))

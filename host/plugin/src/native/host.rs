@@ -1,14 +1,23 @@
-//! A host without an engine: the broker runs with native policies only.
+//! The native policies as a host: what tests and simulators use in place of WebAssembly.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{LeastInFlight, RoundRobin};
+use super::{SettingFault, Twin, twin, twins};
 use crate::{PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable};
 
-/// Serves the native policies under the names of the stock ones.
+/// Serves the native policies under the names of the stock ones, and under names of the operator's with settings.
 #[derive(Debug, Default)]
 pub struct NativeHost {
     symbols: Arc<SymbolTable>,
+    named: BTreeMap<String, Named>,
+}
+
+/// A policy with settings of its own. They were taken once, so they are taken again.
+#[derive(Debug)]
+struct Named {
+    twin: &'static Twin,
+    settings: Vec<(String, String)>,
 }
 
 impl NativeHost {
@@ -16,28 +25,60 @@ impl NativeHost {
     pub fn new() -> NativeHost {
         NativeHost::default()
     }
+
+    /// Serves the stock policy `policy` with these settings under a name of its own.
+    pub fn add(&mut self, name: &str, policy: &str, settings: &[(String, String)]) -> Result<(), PolicyError> {
+        if twin(name).is_some() || self.named.contains_key(name) {
+            return Err(PolicyError::Duplicate { policy: name.to_owned() });
+        }
+        let twin = check(name, policy, settings)?;
+        self.named.insert(name.to_owned(), Named { twin, settings: settings.to_vec() });
+        Ok(())
+    }
+}
+
+/// The twin of the stock policy `policy`, if there is one and it takes these settings; `name` is for the error.
+pub fn check(name: &str, policy: &str, settings: &[(String, String)]) -> Result<&'static Twin, PolicyError> {
+    let Some(twin) = twin(policy) else {
+        let known = twins().iter().map(|twin| twin.name.to_owned()).collect();
+        return Err(PolicyError::Unknown { policy: policy.to_owned(), known });
+    };
+    twin.make(settings).map_err(|faults| refused(name, &faults))?;
+    Ok(twin)
+}
+
+/// The error of settings that are not taken, all of them at once.
+fn refused(policy: &str, faults: &[SettingFault]) -> PolicyError {
+    let sentences: Vec<String> = faults.iter().map(SettingFault::to_string).collect();
+    let reason = format!("it refuses its settings: {}", sentences.join(". "));
+    PolicyError::Refused { policy: policy.to_owned(), reason }
 }
 
 impl PolicyHost for NativeHost {
     fn queue_dispatch(&self, policy: &str, _destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
-        match policy {
-            RoundRobin::NAME => Ok(Box::new(RoundRobin::new())),
-            LeastInFlight::NAME => Ok(Box::new(LeastInFlight::new())),
-            _ => Err(PolicyError::Unknown {
-                policy: policy.to_owned(),
-                known: self.names().into_iter().map(|info| info.name).collect(),
-            }),
-        }
+        let (twin, settings) = match (twin(policy), self.named.get(policy)) {
+            (Some(twin), _) => (twin, &[][..]),
+            (None, Some(named)) => (named.twin, &named.settings[..]),
+            (None, None) => {
+                return Err(PolicyError::Unknown {
+                    policy: policy.to_owned(),
+                    known: self.names().into_iter().map(|info| info.name).collect(),
+                });
+            }
+        };
+        twin.make(settings).map_err(|faults| refused(policy, &faults))
     }
 
     fn names(&self) -> Vec<PolicyInfo> {
-        [(LeastInFlight::NAME, LeastInFlight::DESCRIPTION), (RoundRobin::NAME, RoundRobin::DESCRIPTION)]
-            .map(|(name, description)| PolicyInfo {
-                name: name.to_owned(),
-                description: description.to_owned(),
-                origin: PolicyOrigin::Native,
-            })
-            .to_vec()
+        let info = |name: &str, description: &str| PolicyInfo {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            origin: PolicyOrigin::Native,
+        };
+        let mut all: Vec<_> = twins().iter().map(|twin| info(twin.name, twin.description)).collect();
+        all.extend(self.named.iter().map(|(name, named)| info(name, named.twin.description)));
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     fn symbols(&self) -> &Arc<SymbolTable> {
@@ -49,13 +90,40 @@ impl PolicyHost for NativeHost {
 mod tests {
     use super::*;
 
+    fn settings(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
     #[test]
     fn names_are_served_and_others_are_told_the_names() {
-        let host = NativeHost::new();
+        let mut host = NativeHost::new();
+        host.add("big-first", "weighted", &settings(&[("weights", "big=9")])).expect("a good one");
+        assert_eq!(host.names().len(), twins().len() + 1);
         for info in host.names() {
             assert!(host.queue_dispatch(&info.name, "orders").is_ok());
         }
         let error = host.queue_dispatch("lottery", "orders").err().expect("no such policy");
-        assert_eq!(error.to_string(), "policy lottery is unknown; known are least-in-flight, round-robin");
+        assert_eq!(
+            error.to_string(),
+            "policy lottery is unknown; known are big-first, fair-share, latency-aware, least-in-flight, priority, \
+             round-robin, sticky-by-property, strict-order, weighted"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_added_is_told() {
+        let mut host = NativeHost::new();
+        let error = host.add("x", "lottery", &[]).unwrap_err();
+        assert!(error.to_string().starts_with("policy lottery is unknown; known are fair-share"), "{error}");
+        let error = host.add("x", "priority", &settings(&[("rise-ms", "soon"), ("a", "b")])).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "policy x was refused: it refuses its settings: setting rise-ms = soon is no such number; write a whole \
+             number from 0 to 86400000. setting a = b is unknown; known are by, rise-ms"
+        );
+        host.add("x", "priority", &[]).expect("a name that nobody has");
+        for taken in ["x", "priority"] {
+            assert_eq!(host.add(taken, "priority", &[]), Err(PolicyError::Duplicate { policy: taken.to_owned() }));
+        }
     }
 }

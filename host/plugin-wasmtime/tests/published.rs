@@ -1,0 +1,51 @@
+//! Components built against each published version of the WIT package load and decide for ever.
+
+use plugin::{ConsumerRow, Decided, DispatchBatch, PolicyHost, QueueDispatch, native};
+use plugin_wasmtime::{Limits, WasmHost};
+
+/// Version, policy, component.
+const PUBLISHED: [(&str, &str, &[u8]); 2] = [
+    ("0.1.0", "round-robin", include_bytes!("fixtures/0.1.0/round-robin.wasm")),
+    ("0.1.0", "least-in-flight", include_bytes!("fixtures/0.1.0/least-in-flight.wasm")),
+];
+
+fn plan(policy: &mut dyn QueueDispatch, rows: usize, consumers: &[ConsumerRow]) -> (Decided, Vec<u32>) {
+    let mut out = Vec::new();
+    let decided = policy.plan(&DispatchBatch::new(7, rows, consumers), &mut out);
+    (decided, out)
+}
+
+/// They take the place of a component of today in the middle of its work: the state of one is the state of the other.
+#[test]
+fn components_of_every_version_decide_as_they_did() {
+    for (version, name, bytes) in PUBLISHED {
+        let limits = Limits { call_ms_max: 2_000, ..Limits::default() };
+        let mut host = WasmHost::new(limits).expect("the engine starts");
+        host.add("old", bytes.to_vec(), &[]).unwrap_or_else(|error| panic!("{name} {version}: {error}"));
+        host.prepare("old").unwrap_or_else(|error| panic!("{name} {version}: {error}"));
+        let mut old = host.queue_dispatch("old", "orders").expect("it is there");
+        let mut twin = native::twin(name).expect("still a stock policy").make(&[]).expect("no settings");
+        for step in 0..200_u32 {
+            let row = |at: u32| ConsumerRow {
+                slot: at * 3,
+                credit: (step + at) % 4,
+                in_flight: (step * 7 + at) % 5,
+                priority: if at == 2 { -5 } else { 0 },
+            };
+            let consumers: Vec<_> = (0..2 + step / 50).map(row).collect();
+            let (_, expected) = plan(&mut *twin, 6, &consumers);
+            assert_eq!(plan(&mut *old, 6, &consumers), (Decided::Policy, expected), "{name} {version} step {step}");
+        }
+        assert_eq!(old.stats().batches_policy, 200, "{name} {version}");
+    }
+}
+
+/// A component that takes no settings still says so.
+#[test]
+fn a_component_of_an_old_version_refuses_settings_in_its_own_words() {
+    let mut host = WasmHost::new(Limits::default()).expect("the engine starts");
+    let settings = [("colour".to_owned(), "red".to_owned())];
+    host.add("old", PUBLISHED[0].2.to_vec(), &settings).expect("the component is accepted");
+    let error = host.prepare("old").unwrap_err().to_string();
+    assert!(error.contains("setting colour = red is unknown; this policy takes no settings"), "{error}");
+}
