@@ -32,21 +32,21 @@ if [ "${1:-}" = test ]; then
 fi
 have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || packages="$packages rustup curl"
 
-if [ -n "$packages" ]; then
+install() { # install PACKAGE…
     run=
     if [ "$(id -u)" != 0 ]; then
         run="sudo -n"
         have sudo && sudo -n true 2>/dev/null || run=none
     fi
     if ! have apt-get || [ "$run" = none ]; then
-        echo "setup: missing:$packages" >&2
-        echo "setup: these are Debian's names; install them (as root: apt-get install$packages) and try again" >&2
+        echo "setup: missing: $*" >&2
+        echo "setup: these are Debian's names; install them (as root: apt-get install $*) and try again" >&2
         exit 1
     fi
-    echo "setup: installing$packages"
+    echo "setup: installing $*"
     export DEBIAN_FRONTEND=noninteractive
     $run apt-get update -qq
-    for package in $packages; do
+    for package in "$@"; do
         $run apt-get install -y -qq --no-install-recommends "$package" >/dev/null && continue
         # Releases without a rustup package may have a new enough compiler, which their browsers are built with.
         [ "$package" = rustup ] &&
@@ -58,7 +58,11 @@ if [ -n "$packages" ]; then
         esac
         exit 1
     done
-fi
+}
+
+# The list is meant to be split.
+# shellcheck disable=SC2086
+[ -z "$packages" ] || install $packages
 
 if [ "${1:-}" = test ]; then
     minor=$(go version | sed -n 's/^go version go1\.\([0-9]*\).*/\1/p')
@@ -74,4 +78,15 @@ PATH=$HOME/.cargo/bin:$PATH
 if ! cargo --version >/dev/null 2>&1; then
     echo "setup: the Rust toolchain of rust-toolchain.toml cannot be had; run 'rustup toolchain install' to see why" >&2
     exit 1
+fi
+
+# The stock policies are built for a target of its own. Where the toolchain cannot have it, Debian's compiler has; the
+# linker of the same LLVM is a package that it does not depend on.
+if [ "${1:-}" = test ] && ! plugins/build.sh --can 2>/dev/null; then
+    if ! rustup target add wasm32-unknown-unknown >/dev/null 2>&1; then
+        install rustc-web rust-web-src rust-web-llvm
+        plugins/build.sh --can 2>/dev/null ||
+            install "lld-$(/usr/bin/rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')"
+    fi
+    plugins/build.sh --can
 fi
