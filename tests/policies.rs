@@ -6,6 +6,41 @@ use crate::support::{Broker, Witness, figure, until};
 #[allow(dead_code, reason = "the crate's own tests use the rest")]
 mod guest;
 
+/// A stock policy under a name and with settings of the operator's decides as a component, and its native twin does the
+/// same.
+#[test]
+fn a_stock_policy_takes_the_settings_of_the_file() {
+    let config = "[[policy.stock]]\nname = \"urgent\"\npolicy = \"priority\"\nsettings = { by = \"urgency\" }\n\
+                  [[destination]]\nqueue = \"WASM\"\ndispatch_policy = \"urgent\"\n\
+                  [[destination]]\nqueue = \"NATIVE\"\ndispatch_policy = \"native:urgent\"\n";
+    let broker = Broker::start_with(config);
+    for queue in ["WASM", "NATIVE"] {
+        let mut client = broker.client();
+        client.subscribe(queue, "auto");
+        // The first plans may come before the component is compiled.
+        until("the policy to decide", || {
+            client.send(&format!("SEND\ndestination:/queue/{queue}\n\nfirst"));
+            assert_eq!(client.frame().body, "first");
+            let report = broker.report();
+            let line = report.iter().find(|line| line.starts_with("dispatch policy") && line.contains(queue));
+            line.is_some_and(|line| figure(line, "batches_policy") > 0)
+        });
+        client.confirm("UNSUBSCRIBE\nid:1\n", "");
+        let mut client = broker.client();
+        for urgency in [1, 5, 3, 9, 7] {
+            let headers = format!("SEND\ndestination:/queue/{queue}\nurgency:{urgency}\n");
+            client.confirm(&headers, &urgency.to_string());
+        }
+        let wish = format!("SUBSCRIBE\nid:1\ndestination:/queue/{queue}\nack:client-individual\n");
+        client.send(&format!("{wish}activemq.prefetchSize:1\n\n"));
+        for expected in ["9", "7", "5", "3", "1"] {
+            let message = client.frame();
+            assert_eq!(message.body, expected, "{queue}");
+            client.ack(&message);
+        }
+    }
+}
+
 /// Name, how it plans, and what counts it in the report.
 const KINDS: [(&str, &str, &str); 3] = [
     ("loops", "(loop $again (br $again)) (unreachable)", "deadline"),

@@ -54,7 +54,9 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
     match command {
         ConfigCommand::Show(_) => print!("{}", config::show(&found.config)),
         ConfigCommand::Check(_) => {
-            if let Err(errors) = Policies::new(found.config.policy, &found.config.components) {
+            let found_config = &found.config;
+            let (stock, components) = (&found_config.stock_policies, &found_config.components);
+            if let Err(errors) = Policies::new(found_config.policy, stock, components) {
                 for error in errors {
                     eprintln!("jackfield: {error:#}");
                 }

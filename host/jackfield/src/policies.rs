@@ -7,10 +7,10 @@ use plugin::native::NativeHost;
 use plugin::{PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
 use plugin_wasmtime::{Limits, WasmHost};
 
-use crate::config::Component;
+use crate::config::{Component, StockPolicy};
 
 /// Stands in front of the name of a native policy.
-const NATIVE: &str = "native:";
+pub(crate) const NATIVE: &str = "native:";
 
 /// The names that `dispatch_policy` may have, the stock policies first.
 pub(crate) fn names() -> Vec<String> {
@@ -26,16 +26,27 @@ pub(crate) struct Policies {
 }
 
 impl Policies {
-    /// Looks at each of the operator's components and compiles nothing yet. All that is wrong with them comes at once.
-    pub(crate) fn new(limits: Limits, components: &[Component]) -> Result<Policies, Vec<anyhow::Error>> {
+    /// Looks at each of the operator's policies and compiles nothing yet. All that is wrong with them comes at once.
+    pub(crate) fn new(
+        limits: Limits,
+        stock: &[StockPolicy],
+        components: &[Component],
+    ) -> Result<Policies, Vec<anyhow::Error>> {
         let mut host = WasmHost::new(limits).map_err(|error| vec![error.into()])?;
+        let mut native = NativeHost::new();
         let mut errors = Vec::new();
+        for StockPolicy { name, policy, settings } in stock {
+            let added = host.add_stock(name, policy, settings).and_then(|()| native.add(name, policy, settings));
+            if let Err(error) = added {
+                errors.push(anyhow::Error::from(error).context(format!("policy.stock {name}")));
+            }
+        }
         for component in components {
             if let Err(error) = add(&mut host, component) {
                 errors.push(error);
             }
         }
-        if errors.is_empty() { Ok(Policies { components: host, native: NativeHost::new() }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Policies { components: host, native }) } else { Err(errors) }
     }
 }
 
@@ -79,7 +90,7 @@ mod tests {
         std::fs::write(file("text.wasm"), "no component").expect("a file");
         let component =
             |name: &str| Component { name: name.into(), file: file(&format!("{name}.wasm")), settings: Vec::new() };
-        let errors = Policies::new(Limits::default(), &[component("text"), component("missing")]).err();
+        let errors = Policies::new(Limits::default(), &[], &[component("text"), component("missing")]).err();
         let errors: Vec<String> = errors.expect("two").iter().map(|error| format!("{error:#}")).collect();
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(errors[0].contains("policy.component text, file"), "{errors:?}");
@@ -89,8 +100,10 @@ mod tests {
     /// What the configuration accepts is what the broker finds.
     #[test]
     fn every_name_that_may_be_written_is_served() {
-        let Ok(policies) = Policies::new(Limits::default(), &[]) else { panic!("no host") };
+        let stock = StockPolicy { name: "even".into(), policy: "fair-share".into(), settings: Vec::new() };
+        let Ok(policies) = Policies::new(Limits::default(), &[stock], &[]) else { panic!("no host") };
         let mut names = names();
+        names.extend(["even", "native:even"].map(str::to_owned));
         for name in &names {
             assert!(policies.queue_dispatch(name, "orders").is_ok(), "{name}");
         }

@@ -82,7 +82,7 @@ fn start(config: &Config) -> Result<Server, Exit> {
         tracing::error!("{error}");
         if matches!(error, JournalError::Locked { .. }) { Exit::Locked } else { Exit::Failed }
     })?;
-    let policies = Policies::new(config.policy, &config.components).map_err(|errors| {
+    let policies = Policies::new(config.policy, &config.stock_policies, &config.components).map_err(|errors| {
         for error in errors {
             tracing::error!("dispatch policies cannot be run: {error:#}");
         }

@@ -1,5 +1,6 @@
 //! `[[policy.component]]`: dispatch policies of the operator.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use toml::Spanned;
@@ -8,21 +9,16 @@ use toml::de::DeValue;
 use super::Component;
 use super::keys::{Key, text};
 use super::problem::Fault;
+use super::raw::Raw;
 use super::read::{Entry, Reader};
+use crate::policies::NATIVE;
 
 /// Keys beside `settings`.
 pub(super) const KEYS: &[Key<Component>] = &[
     Key {
         name: "name",
         doc: "What dispatch_policy calls it.",
-        read: |c, raw| {
-            let name = raw.name()?;
-            if name.contains(':') || name.chars().any(char::is_whitespace) {
-                return Err(Fault::new("is no name of a policy", "leave out colons and spaces"));
-            }
-            c.name = name.to_owned();
-            Ok(())
-        },
+        read: |c, raw| check_name(raw).map(|name| c.name = name),
         show: |c| text(&c.name),
     },
     Key {
@@ -32,6 +28,15 @@ pub(super) const KEYS: &[Key<Component>] = &[
         show: |c| text(&c.file.to_string_lossy()),
     },
 ];
+
+/// A name that a policy of the operator may have.
+pub(super) fn check_name(raw: Raw<'_>) -> Result<String, Fault> {
+    let name = raw.name()?;
+    if name.contains(':') || name.chars().any(char::is_whitespace) {
+        return Err(Fault::new("is no name of a policy", "leave out colons and spaces"));
+    }
+    Ok(name.to_owned())
+}
 
 impl Reader<'_> {
     /// Reads the components and makes their names known to `dispatch_policy`.
@@ -49,15 +54,8 @@ impl Reader<'_> {
             if let Some(settings) = table.get("settings") {
                 component.settings = self.settings(&path, settings);
             }
-            if !component.name.is_empty() && self.policies.contains(&component.name) {
-                let span = table.get("name").map_or(entry.span(), Spanned::span);
-                let fault = Fault::new("another policy has this name", "give the component a name of its own");
-                self.report(span, format!("{path}name"), true, fault);
-            }
-            if !component.name.is_empty() {
-                // Known even if the rest is wrong, so that its name is not reported where it is used.
-                self.policies.push(component.name.clone());
-            }
+            let name_span = table.get("name").map_or(entry.span(), Spanned::span);
+            self.name_policy(&path, name_span, &component.name, false);
             if self.problem_count() == problems_before {
                 if component.name.is_empty() || component.file.as_os_str().is_empty() {
                     let fault = Fault::new("lacks a name or a file", "write both");
@@ -69,8 +67,24 @@ impl Reader<'_> {
         components
     }
 
+    /// Makes the name of a policy known, even if the rest of it is wrong: it is not to be reported where it is used. A
+    /// stock policy has a native twin of its name.
+    pub(super) fn name_policy(&mut self, path: &str, span: Range<usize>, name: &str, has_twin: bool) {
+        if name.is_empty() {
+            return;
+        }
+        if self.policies.iter().any(|known| known == name) {
+            let fault = Fault::new("another policy has this name", "give it a name of its own");
+            self.report(span, format!("{path}name"), true, fault);
+        }
+        self.policies.push(name.to_owned());
+        if has_twin {
+            self.policies.push(format!("{NATIVE}{name}"));
+        }
+    }
+
     /// Settings in the order in which they were written.
-    fn settings(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Vec<(String, String)> {
+    pub(super) fn settings(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Vec<(String, String)> {
         let path = format!("{path}settings");
         let remedy = "write settings = { name = \"value\" }, values in quotes";
         let Some(table) = value.get_ref().as_table() else {

@@ -63,7 +63,7 @@ pub(crate) const SECTIONS: &[Section] = &[
         name: "policy",
         doc: "Bounds of dispatch policies that run as WebAssembly components.",
         keys: POLICY,
-        others: &["component"],
+        others: &["stock", "component"],
     },
     Section { name: "log", doc: "What the program says about itself, on standard error.", keys: LOG, others: &[] },
 ];
@@ -318,8 +318,8 @@ const LOG: &[Key<Config>] = &[
 pub(crate) const DESTINATION: &[Key<DestinationSettings>] = &[
     Key {
         name: "dispatch_policy",
-        doc: "Which consumer gets a message (queues only): \"round-robin\", \"least-in-flight\", or the same with\n\
-              \"native:\" in front for the twins built into the broker, or the name of a [[policy.component]].",
+        doc: "Which consumer gets a message (queues only): a stock policy or the name of a [[policy.stock]], with\n\
+              \"native:\" in front for the twin built into the broker, or the name of a [[policy.component]].",
         read: |d, raw| raw.name().map(|name| d.dispatch_policy = name.to_owned()),
         show: |d| text(&d.dispatch_policy),
     },

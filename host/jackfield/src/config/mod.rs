@@ -11,6 +11,7 @@ mod raw;
 mod read;
 mod show;
 mod size;
+mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) store: Store,
     /// Limits of dispatch policies that are components.
     pub(crate) policy: plugin_wasmtime::Limits,
+    /// Stock policies with settings of the operator's.
+    pub(crate) stock_policies: Vec<StockPolicy>,
     /// Dispatch policies of the operator.
     pub(crate) components: Vec<Component>,
     /// What the program says about itself.
@@ -90,6 +93,17 @@ pub(crate) struct Serving {
 pub(crate) struct Store {
     /// Bytes it may take.
     pub(crate) bytes_limit: u64,
+}
+
+/// A stock policy under a name of the operator's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StockPolicy {
+    /// What `dispatch_policy` calls it.
+    pub(crate) name: String,
+    /// Which one it is.
+    pub(crate) policy: String,
+    /// Its settings, which its native twin took.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// A dispatch policy of the operator: a WebAssembly component.
@@ -162,6 +176,7 @@ impl Default for Config {
             },
             store: Store { bytes_limit: 100 << 30 },
             policy: plugin_wasmtime::Limits::default(),
+            stock_policies: Vec::new(),
             components: Vec::new(),
             log: Log { level: "info".into(), format: LogFormat::Human },
             users: Vec::new(),

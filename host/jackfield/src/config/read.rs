@@ -45,6 +45,9 @@ impl Reader<'_> {
         names.extend(["default_destination", "destination", "connector", "security"]);
         // First, since it brings names that the others may use.
         let policy = document.get("policy").and_then(|policy| policy.get_ref().as_table());
+        if let Some(entry) = policy.and_then(|policy| policy.get_key_value("stock")) {
+            config.stock_policies = self.stock_policies(entry);
+        }
         if let Some(entry) = policy.and_then(|policy| policy.get_key_value("component")) {
             config.components = self.components(entry);
         }

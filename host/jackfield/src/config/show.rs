@@ -3,8 +3,10 @@
 
 use std::fmt::Write;
 
+use plugin::native;
+
 use super::keys::{DESTINATION, Key, SECTIONS, Shown, text};
-use super::{Config, component, connector};
+use super::{Config, component, connector, stock};
 
 const HEAD: &str = "\
 # Jackfield, a message broker. Every key is shown with its value; a key that is left out has its default.
@@ -22,6 +24,18 @@ const CONNECTOR: &str = "
 #   Options of OpenWire: wireFormat.maxInactivityDuration=30000, wireFormat.maxInactivityDurationInitalDelay=10000
 #   Options of STOMP: wireFormat.maxDataLength=104857600, transport.hbGracePeriodMultiplier=1.0
 #   Example: tcp://0.0.0.0:61616?maximumConnections=1000&wireFormat.maxFrameSize=10485760
+";
+
+const STOCK_POLICIES: &str = "
+# Stock policies with settings of your own, for dispatch_policy to name. Without settings they go by their own names:
+";
+
+const STOCK_POLICY_EXAMPLE: &str = "\
+#
+# [[policy.stock]]
+# name = \"big-consumers-first\"
+# policy = \"weighted\"
+# settings = { weights = \"big-*=5, ID:small-*=1\" }
 ";
 
 const COMPONENTS: &str = "
@@ -67,7 +81,10 @@ pub(crate) fn show(config: &Config) -> String {
         keys(&mut out, section.keys, config, true);
         match section.name {
             "broker" => connectors(&mut out, config),
-            "policy" => components(&mut out, config),
+            "policy" => {
+                stock_policies(&mut out, config);
+                components(&mut out, config);
+            }
             _ => {}
         }
     }
@@ -93,6 +110,27 @@ fn connectors(out: &mut String, config: &Config) {
     }
 }
 
+fn stock_policies(out: &mut String, config: &Config) {
+    out.push_str(STOCK_POLICIES);
+    for twin in native::twins() {
+        comment(out, &format!("- {}: {}", twin.name, twin.description));
+        for setting in twin.settings {
+            let default = if setting.default.is_empty() { "none" } else { setting.default };
+            comment(out, &format!("    {} ({default}): {}", setting.key, setting.meaning));
+        }
+    }
+    comment(out, "settings: Values in quotes.");
+    for key in stock::KEYS {
+        comment(out, &format!("{}: {}", key.name, key.doc));
+    }
+    out.push_str(STOCK_POLICY_EXAMPLE);
+    for of in &config.stock_policies {
+        out.push_str("[[policy.stock]]\n");
+        keys(out, stock::KEYS, of, false);
+        settings(out, &of.settings);
+    }
+}
+
 fn components(out: &mut String, config: &Config) {
     out.push_str(COMPONENTS);
     for key in component::KEYS {
@@ -102,12 +140,16 @@ fn components(out: &mut String, config: &Config) {
     for of in &config.components {
         out.push_str("[[policy.component]]\n");
         keys(out, component::KEYS, of, false);
-        let settings = of.settings.iter().filter_map(|(name, value)| match (text(name), text(value)) {
-            (Shown::Value(name), Shown::Value(value)) => Some(format!("{name} = {value}")),
-            _ => None,
-        });
-        push(out, format_args!("settings = {{ {} }}\n", settings.collect::<Vec<_>>().join(", ")));
+        settings(out, &of.settings);
     }
+}
+
+fn settings(out: &mut String, settings: &[(String, String)]) {
+    let settings = settings.iter().filter_map(|(name, value)| match (text(name), text(value)) {
+        (Shown::Value(name), Shown::Value(value)) => Some(format!("{name} = {value}")),
+        _ => None,
+    });
+    push(out, format_args!("settings = {{ {} }}\n", settings.collect::<Vec<_>>().join(", ")));
 }
 
 fn destinations(out: &mut String, config: &Config) {

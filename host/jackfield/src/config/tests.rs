@@ -94,6 +94,20 @@ fn each_single_mistake_is_told_with_its_remedy() {
             "[[policy.component]]\nname = \"x\"\nfile = \"f\"\nsettings = { a = 1 }\n",
             &["policy.component[1].settings.a = 1", "is no text", "in quotes"],
         ),
+        ("[policy]\nstock = 3\n", &["policy.stock: is no list of sections", "[[policy.stock]]"]),
+        ("[[policy.stock]]\nname = \"x\"\n", &["line 1: policy.stock[1]", "lacks a name or a policy"]),
+        (
+            "[[policy.stock]]\nname = \"x\"\npolicy = \"wieghted\"\n",
+            &["policy.stock[1].policy = \"wieghted\"", "did you mean weighted?"],
+        ),
+        ("[[policy.stock]]\nname = \"round-robin\"\npolicy = \"weighted\"\n", &["another policy has this name"]),
+        (
+            "[[policy.stock]]\nname = \"x\"\npolicy = \"priority\"\nsettings = { rise-ms = \"1s\", colour = \"red\" }\n",
+            &[
+                "line 4: policy.stock[1].settings.rise-ms = \"1s\": is no such number; write a whole number from 0 to",
+                "line 4: policy.stock[1].settings.colour = \"red\": is unknown; known are by, rise-ms",
+            ],
+        ),
         ("[security]\nusers = \"admin\"\n", &["security.users: is no list", "password"]),
         ("[security]\nusers = [{ name = \"a\" }]\n", &["security.users[1]", "lacks a name or a password"]),
         ("[security]\nusers = [{ nme = \"a\", name = \"b\", password = \"c\" }]\n", &["did you mean name?"]),
@@ -139,6 +153,10 @@ limit = \"64mb\"
 limit = \"2 gb\"
 [policy]
 deadline_ms = 9
+[[policy.stock]]
+name = \"even\"
+policy = \"fair-share\"
+settings = { key = \"tenant\", weights = \"gold=3\" }
 [[policy.component]]
 name = \"by-region\"
 file = \"r.wasm\"
@@ -158,6 +176,9 @@ individual_dead_letter_prefix = \"DEAD.\"
 queue = \"LOCAL\"
 dispatch_policy = \"by-region\"
 [[destination]]
+queue = \"SHARED\"
+dispatch_policy = \"native:even\"
+[[destination]]
 topic = \"PRICES.*\"
 memory_limit = 0x100000
 [security]
@@ -173,6 +194,9 @@ users = [{ name = \"a\", password = \"b\" }]
     assert_eq!(config.users.len(), 1);
     let settings = [("zone", "z"), ("a b", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(config.components[0].settings, settings, "in the order of the file");
+    let even = &config.stock_policies[0];
+    let settings = [("key", "tenant"), ("weights", "gold=3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!((even.policy.as_str(), &even.settings[..]), ("fair-share", &settings[..]));
     let broker = config.broker();
     let orders = broker.settings(true, "ORDERS.EU");
     assert_eq!(
@@ -210,6 +234,7 @@ fn the_commented_examples_are_correct() {
         source.push('\n');
     }
     let config = read(&source, &names()).unwrap_or_else(|problems| panic!("{problems:#?}\n{source}"));
-    assert_eq!((config.destinations.len(), config.components.len()), (1, 1));
+    let found = (config.destinations.len(), config.components.len(), config.stock_policies.len());
+    assert_eq!(found, (1, 1, 1));
     assert_eq!(config.broker.default_destination.individual_dead_letter_prefix.as_deref(), Some("ActiveMQ.DLQ.Queue."));
 }
