@@ -69,10 +69,22 @@ impl Options {
     }
 }
 
+/// The dispatch policies that are drawn from.
+const POLICIES: [&str; 8] = [
+    "round-robin",
+    "round-robin",
+    "least-in-flight",
+    "latency-aware",
+    "strict-order",
+    "priority",
+    "fair-share",
+    NONSENSE,
+];
+
 fn settings(rng: &mut Rng) -> DestinationSettings {
     let prefix = rng.per_mille(200).then(|| Text::from_static("DLQ."));
     DestinationSettings {
-        dispatch_policy: rng.pick(&["round-robin", "round-robin", "least-in-flight", NONSENSE]).into(),
+        dispatch_policy: rng.pick(&POLICIES).into(),
         prioritized_messages: rng.per_mille(250),
         memory_bytes_limit: if rng.per_mille(100) { 5_000 } else { 0 },
         expire_messages_period_ms: rng.pick(&[0, 100, 5_000, 30_000]),

@@ -14,6 +14,11 @@ use crate::rng::Rng;
 /// Name of the policy that answers nonsense.
 pub(crate) const NONSENSE: &str = "nonsense";
 
+/// Whether messages leave a queue with this policy in the order in which they wait.
+pub(crate) fn keeps_order(policy: &str) -> bool {
+    !["priority", "fair-share", NONSENSE].contains(&policy)
+}
+
 /// The native host with one policy more.
 pub(crate) struct Host {
     native: NativeHost,

@@ -8,7 +8,7 @@ use super::{
     Copy, Done, Ending, Fate, LineKey, Oracle, Out, Place, Source, Subscription, covers, place_of_queue, producer_text,
 };
 use crate::options::is_dead_letter_queue;
-use crate::policy::NONSENSE;
+use crate::policy::keeps_order;
 use crate::words::{Letter, takes, uid_of};
 
 impl Oracle {
@@ -168,7 +168,7 @@ impl Oracle {
         let message = &delivery.message;
         let place = self.lines[line].place.clone();
         if let Place::Queue(name) | Place::Temporary(name) = &place
-            && self.config.settings(true, name).dispatch_policy == NONSENSE
+            && !keeps_order(&self.config.settings(true, name).dispatch_policy)
         {
             return Ok(());
         }
