@@ -4,7 +4,8 @@
 //! This room must never know how a policy is run: no WebAssembly, no threads, no clocks. It holds values, traits and
 //! pure arithmetic, so that the core builds and is tested without an engine.
 //!
-//! Start reading at [`QueueDispatch`], then [`PlanCheck`]: a plan is advice, the host owns the truth.
+//! Start reading at [`QueueDispatch`], then [`PlanCheck`]: a plan is advice, the host owns the truth. [`auth`] is who
+//! comes in and what they may do.
 //!
 //! ```text
 //!  core ── DispatchBatch (columns, consumers, candidates) ──> dyn QueueDispatch ── Vec<slot> ──> PlanCheck ──> core
@@ -12,6 +13,7 @@
 //!                                                                  └──> native twin decides this very batch
 //! ```
 
+pub mod auth;
 mod batch;
 mod check;
 mod dispatch;

@@ -1,0 +1,182 @@
+//! Who comes in, and what they may do: the auth extension point.
+//!
+//! A policy never sees a password, a token or a certificate. The host checks those and shows what they prove
+//! ([`Proofs`]); the policy says who that is and what this one may do. Answers are kept for the time that the policy
+//! gives, so a policy is asked per login and per (principal, action, destination), never per message.
+//!
+//! Start reading at [`AuthPolicy`]; the native policies are beside it.
+
+mod certificates;
+mod map;
+mod tokens;
+mod users;
+
+pub use self::certificates::Certificates;
+pub use self::map::{AuthorizationMap, Place, Rule};
+pub use self::tokens::{TokenUsers, TokensSettings};
+pub use self::users::{Anonymous, SimpleUsers};
+
+/// Somebody who has logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Principal {
+    /// The name; empty for somebody who gave none and needed none.
+    pub name: String,
+    /// The groups that rights are given to, each once.
+    pub groups: Vec<String>,
+}
+
+/// What somebody wants to do with a destination (row K06).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Consume or browse.
+    Read,
+    /// Send, or announce a producer.
+    Write,
+    /// Make or remove, by first use too.
+    Admin,
+}
+
+/// The kind of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A queue that lasts.
+    Queue,
+    /// A topic that lasts.
+    Topic,
+    /// A queue that belongs to a connection.
+    TempQueue,
+    /// A topic that belongs to a connection.
+    TempTopic,
+}
+
+impl Kind {
+    /// True for both temporary kinds.
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Kind::TempQueue | Kind::TempTopic)
+    }
+}
+
+/// One question. Composites were taken apart: the host asks for each part, and all must be allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Request<'a> {
+    /// What is wanted.
+    pub action: Action,
+    /// Kind of the destination.
+    pub kind: Kind,
+    /// Its name. A consumer's may hold wildcards; each queue or topic that they stand for is asked about as well.
+    pub name: &'a str,
+}
+
+/// What a policy thinks of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opinion {
+    /// It may be done.
+    Allow,
+    /// It may not be done.
+    Deny,
+    /// The next policy decides; without one it may not be done.
+    NoOpinion,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// What the policy thinks.
+    pub opinion: Opinion,
+    /// How long a connection may go by it without asking again, ms.
+    pub cache_ms: u64,
+}
+
+/// What the host has verified of a client that logs in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Proofs<'a> {
+    /// The password belongs to the user name.
+    pub password: bool,
+    /// Claims of a token with a good signature that has not expired: name and texts. A claim within an object is named
+    /// by its path (`realm_access.roles`).
+    pub claims: Option<&'a [(String, Vec<String>)]>,
+    /// Subject of a client certificate that the listener verified.
+    pub certificate_subject: Option<&'a str>,
+}
+
+/// A client that logs in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Login<'a> {
+    /// The user name that the client gave, unproven.
+    pub user: Option<&'a str>,
+    /// The client gave a password.
+    pub has_password: bool,
+    /// The client id that it gave, unproven.
+    pub client_id: Option<&'a str>,
+    /// Its address.
+    pub remote: &'a str,
+    /// What the host has verified.
+    pub proofs: Proofs<'a>,
+}
+
+/// What a policy says of a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It is this one.
+    Admit {
+        /// Who it is.
+        principal: Principal,
+        /// How long the same credentials may come in without asking again, ms.
+        cache_ms: u64,
+    },
+    /// It may not come in. The reason is for the log, the client does not see it.
+    Deny(String),
+    /// The next policy decides; without one it may not come in.
+    NoOpinion,
+}
+
+/// A policy did not answer, for this reason. The host refuses, or goes by what it knew last.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("auth policy {policy} does not answer: {reason}")]
+pub struct Down {
+    /// Its name.
+    pub policy: String,
+    /// What happened.
+    pub reason: String,
+}
+
+/// What a policy has a say in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decides {
+    /// Who comes in.
+    pub logins: bool,
+    /// What they may do.
+    pub rights: bool,
+}
+
+/// Decides logins and rights. Called from many threads; an answer comes within the host's deadline.
+pub trait AuthPolicy: Send + Sync {
+    /// Its name in the configuration.
+    fn name(&self) -> &str;
+
+    /// What it has a say in.
+    fn decides(&self) -> Decides;
+
+    /// Who it is that logs in.
+    fn authenticate(&self, login: &Login<'_>) -> Result<Admission, Down>;
+
+    /// Clears `answers`, then puts one there for each of `requests`.
+    fn authorize(&self, principal: &Principal, requests: &[Request<'_>], answers: &mut Vec<Answer>)
+    -> Result<(), Down>;
+}
+
+/// Asked by the core where only it knows what a name stands for: whether a destination is new, which queues and topics
+/// a wildcard covers.
+pub trait Guard: Send + Sync {
+    /// Whether it may be done. The answer comes at once.
+    fn allows(&self, principal: &Principal, request: Request<'_>, now_ms: i64) -> Permit;
+}
+
+/// What a [`Guard`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permit {
+    /// It may be done.
+    pub allowed: bool,
+    /// When to ask again, ms since 1970.
+    pub until_ms: i64,
+}
