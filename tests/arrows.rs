@@ -9,7 +9,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("plugin", &[]),
     ("message", &["selector"]),
-    ("session", &["wire", "message", "selector"]),
+    ("session", &["wire", "message", "selector", "plugin"]),
+    ("auth", &["session", "wire", "message", "selector", "plugin"]),
     ("broker", &["message", "selector", "plugin"]),
     ("journal", &["message", "selector"]),
     ("journal-rocksdb", &["journal", "message", "selector"]),
@@ -19,7 +20,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only one room may say.
-const ONLY_IN: &[(&str, &str)] = &[("rocksdb", "journal-rocksdb"), ("wasmtime", "plugin-wasmtime")];
+const ONLY_IN: &[(&str, &str)] =
+    &[("rocksdb", "journal-rocksdb"), ("wasmtime", "plugin-wasmtime"), ("argon2", "auth"), ("jsonwebtoken", "auth")];
 
 /// Rooms that know no runtime and no sockets.
 const PURE: &[&str] = &["message", "selector", "wire", "session", "broker", "plugin", "journal"];

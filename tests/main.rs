@@ -8,4 +8,5 @@ mod hostile;
 mod hostile_openwire;
 mod openwire;
 mod policies;
+mod security;
 mod support;

@@ -66,6 +66,37 @@ configure "${openwire##*:}" "${stomp##*:}"
 for mode in restart-queue restart-durable restart-failover; do
     through_a_kill "$mode" || { echo "FAIL $mode"; status=1; }
 done
+# The same program with users and rights.
+kill -9 "$broker"
+wait "$broker" 2>/dev/null || true
+rm -rf "$home/data"
+configure 0 0
+cat >>"$home/jackfield.toml" <<TOML
+[security]
+populate_jmsx_user_id = true
+users = [
+    { name = "ann", password_hash = "$(echo secret | "$program" password)", groups = ["admins"] },
+    { name = "bob", password_hash = "$(echo other | "$program" password)", groups = ["users"] },
+]
+[[security.authorization]]
+default = true
+read = ["admins"]
+write = ["admins"]
+admin = ["admins"]
+[[security.authorization]]
+queue = "R.>"
+read = ["users"]
+[[security.authorization]]
+queue = "W.>"
+write = ["users"]
+[[security.authorization]]
+topic = "ActiveMQ.Advisory.>"
+read = ["*"]
+TOML
+start
+jms/run.sh "tcp://$openwire" secured || status=1
+. ./cache.sh
+"$cache/venv/bin/python" stomp/python/suite.py "${stomp%:*}" "${stomp##*:}" --secured || status=1
 if [ "$status" != 0 ]; then
     echo "the broker's log:"
     tail -n 50 "$home/log"

@@ -2,10 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 
 use message::{
     Command, ConnectionKey, Event, LogId, Position, ProducerId, Receipt, Record, Refusal, RefusalKind, Sequence, Text,
 };
+use plugin::auth::Guard;
 use plugin::{PlanCheck, PolicyHost};
 use rustc_hash::FxHashMap;
 
@@ -27,6 +29,8 @@ pub type LoadId = u64;
 pub struct Broker {
     pub(crate) config: Config,
     pub(crate) policies: Box<dyn PolicyHost>,
+    /// Says who may make, remove and reach what; `None` where everybody may.
+    pub(crate) guard: Option<Arc<dyn Guard>>,
     pub(crate) connections: FxHashMap<ConnectionKey, Connection>,
     /// Client's own connection id -> connection (row L03).
     pub(crate) connection_ids: FxHashMap<Text, ConnectionKey>,
@@ -139,6 +143,7 @@ impl Broker {
         Broker {
             config,
             policies,
+            guard: None,
             connections: FxHashMap::default(),
             connection_ids: FxHashMap::default(),
             client_ids: FxHashMap::default(),

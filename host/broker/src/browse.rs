@@ -15,7 +15,7 @@ impl Broker {
         let mut seen = Vec::new();
         for queue in queues {
             let lines: Vec<Key> = match queue.is_wildcard() {
-                true => self.queues.iter().filter(|(name, _)| queue.covers_name(name)).map(|(_, key)| *key).collect(),
+                true => self.covered(consumer_key, queue),
                 false => self.queue_for(queue).into_iter().collect(),
             };
             for key in lines {

@@ -1,8 +1,10 @@
 //! A connection as the machine knows it: its consumers, transactions, producers, and what waits for it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use message::{Destination, Event, ProducerId, Publish, Receipt, Refusal, SubscriptionKey, Text, TransactionKey};
+use plugin::auth::Principal;
 use rustc_hash::FxHashMap;
 
 use crate::slots::Key;
@@ -13,6 +15,8 @@ pub(crate) struct Connection {
     pub(crate) id: Text,
     pub(crate) client_id: Option<Text>,
     pub(crate) user: Option<Text>,
+    /// Whose rights it has.
+    pub(crate) principal: Arc<Principal>,
     pub(crate) remote: Text,
     /// The client came back after a break; its sends may be repeated (row L04).
     pub(crate) failover: bool,

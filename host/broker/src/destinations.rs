@@ -54,7 +54,7 @@ impl Broker {
                     .consumers
                     .get(consumer)
                     .is_some_and(|c| c.patterns.iter().any(|p| p.kind == kind && p.covers_name(&name)));
-                if wants {
+                if wants && self.may_read(consumer, &Destination { kind, name: name.clone() }) {
                     self.enlist(key, consumer);
                 }
             }
@@ -91,11 +91,13 @@ impl Broker {
                 out.push(*key);
             }
         }
-        out.retain(|key| match self.lines.get(*key) {
+        let (guard, now) = (self.guard.clone(), self.now);
+        out.retain(|key| match self.lines.get_mut(*key) {
             Some(Line { kind: LineKind::Subscription(s), .. }) => {
                 s.topics.iter().any(|topic| topic.kind == destination.kind)
                     && s.no_local.as_ref().is_none_or(|id| *id != message.id.producer.connection)
                     && s.selector.as_ref().is_none_or(|selector| message.matches(selector, message.redelivery_count))
+                    && s.may_read(guard.as_deref(), destination, now)
             }
             _ => false,
         });
@@ -137,6 +139,7 @@ impl Broker {
             let text = format!("cannot make {destination}: destinations_max of {limit} is reached");
             return Err(Refusal::new(RefusalKind::ResourceAllocation, text));
         }
+        self.check_creation(from, &destination)?;
         match destination.kind {
             DestinationKind::Queue => {
                 self.queue_for(&destination);
@@ -168,6 +171,7 @@ impl Broker {
         let refuse = |why: &str| {
             Err(Refusal::new(RefusalKind::InvalidDestination, format!("cannot remove {destination}: {why}")))
         };
+        self.check_removal(from, destination)?;
         match destination.kind {
             DestinationKind::Queue | DestinationKind::TempQueue => {
                 let table = match destination.kind {

@@ -76,11 +76,21 @@ impl Broker {
                 at += 1;
                 continue;
             }
-            if entry.message.is_none() {
-                break;
-            }
+            let Some(message) = &entry.message else { break };
+            // Stored while nobody knew whose the subscription is, or what this one may read.
+            let readable = match &mut line.kind {
+                LineKind::Subscription(subscription) => {
+                    subscription.may_read(self.guard.as_deref(), &message.destination, self.now)
+                }
+                LineKind::Queue { .. } => true,
+            };
             let entry = take(line, at);
             at += 1;
+            if !readable {
+                line.stats.dequeued += 1;
+                self.settle(line, &entry);
+                continue;
+            }
             credit = if self.deliver(key, line, member, entry) { credit - 1 } else { 0 };
         }
     }

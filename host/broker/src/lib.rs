@@ -32,6 +32,7 @@ mod pending;
 mod properties;
 mod publish;
 mod recover;
+mod rights;
 mod slots;
 mod stats;
 mod subscribe;

@@ -8,6 +8,7 @@ use selector::Selector;
 
 use crate::DestinationSettings;
 use crate::pending::{Pending, Place};
+use crate::rights::Reader;
 use crate::slots::Key;
 
 /// A queue, a durable subscription and a plain topic subscription are the same thing to dispatch and acknowledgement;
@@ -69,6 +70,8 @@ pub(crate) struct Subscription {
     pub(crate) consumer: Option<ProducerId>,
     /// Client id and name of a durable one.
     pub(crate) durable: Option<(Text, Text)>,
+    /// With wildcards and a guard: which of the topics it may read. Set by each consumer that comes.
+    pub(crate) reader: Option<Box<Reader>>,
 }
 
 /// Counters of one line, rising since the start of the broker.

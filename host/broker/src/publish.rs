@@ -148,7 +148,7 @@ impl Broker {
 
     /// The message is accepted: into its transaction, or on its way.
     fn admit(&mut self, from: ConnectionKey, publish: Publish) {
-        if let Err(refusal) = self.check_destination(&publish.message.destination) {
+        if let Err(refusal) = self.check_destination(from, &publish.message.destination) {
             self.fail_transaction(from, &publish, &refusal);
             return self.answer(from, publish.receipt, Err(refusal));
         }
@@ -379,14 +379,8 @@ impl Broker {
     }
 
     /// Whether a message may be sent there: a good name without wildcards, and alive if temporary.
-    pub(crate) fn check_destination(&self, destination: &Destination) -> Result<(), Refusal> {
-        let exists = match destination.kind {
-            DestinationKind::Queue => self.queues.contains_key(&destination.name),
-            DestinationKind::Topic => self.topics.contains_key(&destination.name),
-            DestinationKind::TempQueue => self.temporary_queues.contains_key(&destination.name),
-            DestinationKind::TempTopic => self.temporary_topics.contains_key(&destination.name),
-        };
-        if exists {
+    pub(crate) fn check_destination(&self, from: ConnectionKey, destination: &Destination) -> Result<(), Refusal> {
+        if self.exists(destination) {
             return Ok(()); // Its name was looked at when it was made.
         }
         let refuse = |text: String| Err(Refusal::new(RefusalKind::InvalidDestination, text));
@@ -399,12 +393,12 @@ impl Broker {
         if destination.kind.is_temporary() {
             let what = if destination.kind.is_queue() { "queue" } else { "topic" };
             return match destination.is_composite() {
-                true => Ok(()),
+                true => self.check_creation(from, destination),
                 false => refuse(format!("cannot send to {destination}: the temporary {what} does not exist")),
             };
         }
         if self.destinations() < self.config.destinations_max {
-            return Ok(());
+            return self.check_creation(from, destination);
         }
         let limit = self.config.destinations_max;
         let text =

@@ -8,6 +8,7 @@ use message::{
     Advisory, Connect, ConnectionKey, Destination, DestinationKind, Event, LogDefinition, ProducerId, Record, Refusal,
     RefusalKind, Subscribe, SubscriptionKey, Text,
 };
+use plugin::auth::Principal;
 use plugin::{Member, MemberChange};
 
 use crate::broker::{Broker, Then, Timer};
@@ -39,8 +40,13 @@ impl Broker {
                 refusal = Some(Refusal::new(RefusalKind::InvalidClientId, text));
             }
         }
+        let principal = Principal {
+            name: connect.user.as_deref().unwrap_or_default().to_owned(),
+            groups: connect.groups.iter().map(|group| group.to_string()).collect(),
+        };
         let connection = Connection {
             id: connect.connection.clone(),
+            principal: Arc::new(principal),
             client_id: connect.client_id.clone(),
             user: connect.user,
             remote: connect.remote,
@@ -213,7 +219,7 @@ impl Broker {
                     let text = format!("cannot make {part}: destinations_max of {limit} is reached");
                     return Err(Refusal::new(RefusalKind::ResourceAllocation, text));
                 }
-                Ok(())
+                if new { self.check_creation(from, part) } else { Ok(()) }
             }
         }
     }
@@ -257,7 +263,7 @@ impl Broker {
         let mut lines = Vec::new();
         for queue in queues {
             if queue.is_wildcard() {
-                lines.extend(self.queues.iter().filter(|(name, _)| queue.covers_name(name)).map(|(_, line)| *line));
+                lines.extend(self.covered(key, queue));
             } else if let Some(line) = self.queue_for(queue) {
                 lines.push(line);
             }
@@ -272,9 +278,20 @@ impl Broker {
         }
     }
 
+    /// The queues that a consumer's wildcards stand for and that it may read.
+    pub(crate) fn covered(&self, consumer: Key, queue: &Destination) -> Vec<Key> {
+        let covers = |name: &Text| {
+            let one = Destination { kind: DestinationKind::Queue, name: name.clone() };
+            queue.covers_name(name) && self.may_read(consumer, &one)
+        };
+        self.queues.iter().filter(|(name, _)| covers(name)).map(|(_, line)| *line).collect()
+    }
+
     /// A subscription that lives as long as its consumer.
     fn attach_topics(&mut self, key: Key, wish: &Subscribe, topics: Vec<Destination>) {
         let no_local = wish.no_local.then(|| wish.consumer.connection.clone());
+        let from = self.consumers.get(key).map(|consumer| consumer.connection);
+        let reader = from.and_then(|from| self.reader(from, &topics));
         topics.iter().for_each(|topic| self.note_topic(topic));
         let first = topics.first().map(|topic| topic.name.clone()).unwrap_or_default();
         let settings = Arc::new(self.config.settings(false, &first).clone());
@@ -284,6 +301,7 @@ impl Broker {
             no_local,
             consumer: Some(wish.consumer.clone()),
             durable: None,
+            reader,
         };
         let line = self.lines.insert(Line::new(LineKind::Subscription(Box::new(subscription)), None, settings));
         self.index_topics(line, &topics);
@@ -313,6 +331,7 @@ impl Broker {
             return refuse(RefusalKind::InvalidDestination, text);
         }
         let id = (client_id.clone(), name.clone());
+        let reader = self.reader(from, topics);
         if let Some(key) = self.durables.get(&id).copied() {
             let Some(line) = self.lines.get_mut(key) else {
                 return refuse(RefusalKind::IllegalState, format!("durable subscription {name} is going"));
@@ -326,6 +345,7 @@ impl Broker {
                     subscription.selector.as_ref().map(|s| s.text()) == wish.selector.as_ref().map(|s| s.text());
                 if same_selector && subscription.topics == topics && subscription.no_local.is_some() == wish.no_local {
                     subscription.consumer = Some(wish.consumer.clone());
+                    subscription.reader = reader;
                     if wish.no_local {
                         subscription.no_local = Some(wish.consumer.connection.clone());
                     }
@@ -350,7 +370,12 @@ impl Broker {
         };
         self.records.push(Record::Log { log, definition });
         let no_local = wish.no_local.then(|| wish.consumer.connection.clone());
-        Ok(self.insert_durable(log, id, topics.to_vec(), wish.selector.clone(), no_local, Some(wish.consumer.clone())))
+        let consumer = Some(wish.consumer.clone());
+        let key = self.insert_durable(log, id, topics.to_vec(), wish.selector.clone(), no_local, consumer);
+        if let Some(Line { kind: LineKind::Subscription(subscription), .. }) = self.lines.get_mut(key) {
+            subscription.reader = reader;
+        }
+        Ok(key)
     }
 
     pub(crate) fn insert_durable(
@@ -365,7 +390,7 @@ impl Broker {
         let first = topics.first().map(|topic| topic.name.clone()).unwrap_or_default();
         let settings = Arc::new(self.config.settings(false, &first).clone());
         let subscription =
-            Subscription { topics: topics.clone(), selector, no_local, consumer, durable: Some(id.clone()) };
+            Subscription { topics: topics.clone(), selector, no_local, consumer, durable: Some(id.clone()), reader: None };
         let line = self.lines.insert(Line::new(LineKind::Subscription(Box::new(subscription)), Some(log), settings));
         self.durables.insert(id, line);
         self.index_topics(line, &topics);
@@ -591,7 +616,7 @@ impl Broker {
     ) -> Result<(), Refusal> {
         if let Some(destination) = &destination {
             for part in destination.components() {
-                self.check_destination(&part)?;
+                self.check_destination(from, &part)?;
                 self.note_topic(&part);
                 if part.kind == DestinationKind::Queue {
                     self.queue_for(&part);

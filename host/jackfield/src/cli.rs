@@ -44,6 +44,11 @@ pub(crate) enum Command {
     Send(Send),
     /// Receive messages from a queue or topic and print their bodies, a line for each.
     Receive(Receive),
+    /// Make a password's hash for the configuration: a line of standard input becomes a line of standard output.
+    #[command(after_help = "\
+Examples:
+  echo 'secret' | jackfield password           for password_hash in [security] users")]
+    Password,
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),

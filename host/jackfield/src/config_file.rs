@@ -6,6 +6,7 @@ use crate::cli::{ConfigCommand, ConfigFile};
 use crate::config::{self, Config};
 use crate::exit::Exit;
 use crate::policies::{self, Policies};
+use crate::security;
 
 /// The file that is used when none is named.
 const FILE_BY_HABIT: &str = "jackfield.toml";
@@ -57,6 +58,12 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
             let found_config = &found.config;
             let (stock, components) = (&found_config.stock_policies, &found_config.components);
             if let Err(errors) = Policies::new(found_config.policy, stock, components) {
+                for error in errors {
+                    eprintln!("jackfield: {error:#}");
+                }
+                return Exit::Config;
+            }
+            if let Err(errors) = security::gate(&found.config.security) {
                 for error in errors {
                     eprintln!("jackfield: {error:#}");
                 }

@@ -47,6 +47,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::serve(&args).into(),
         Command::Send(args) => finish(client::send(&args)),
         Command::Receive(args) => finish(client::receive(&args, &mut std::io::stdout())),
+        Command::Password => finish(security::print_hash()),
         Command::Config(command) => config_file::run(&command).into(),
         Command::Bench(args) => bench::run(args).unwrap_or_else(|error| finish(Err(error))),
     }

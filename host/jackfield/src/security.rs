@@ -1,86 +1,192 @@
-//! Who may log in, as the configuration says.
+//! Who may log in and what they may do, as the configuration says: from its values to a gate.
 
-use std::fmt;
+use std::io::BufRead;
+use std::sync::Arc;
 
-use message::Text;
-use session::{Authenticator, Credentials, Denied};
+use anyhow::Context;
+use auth::{Gate, Passwords, Settings, Tokens};
+use plugin::auth::{Anonymous, AuthPolicy, AuthorizationMap, Certificates, Principal, SimpleUsers, TokenUsers};
+use session::{Admitted, Authenticator, Credentials, Denied, UserId};
 
-use crate::config::User;
+use crate::config::Security;
 
-/// Lets the users of the configuration in; everybody if there are none.
-pub(crate) struct Users(Vec<User>);
+/// Lets everybody in by the name they give, as long as the configuration names nobody.
+#[derive(Debug)]
+pub(crate) struct Everybody;
 
-impl Users {
-    /// The users of `[security]`.
-    pub(crate) fn new(users: Vec<User>) -> Users {
-        Users(users)
+impl Authenticator for Everybody {
+    fn at_once(&self, credentials: &Credentials, now_ms: i64) -> Option<Result<Admitted, Denied>> {
+        Some(self.authenticate(credentials, now_ms))
+    }
+
+    fn authenticate(&self, credentials: &Credentials, _now_ms: i64) -> Result<Admitted, Denied> {
+        let name = credentials.user.as_deref().unwrap_or_default().to_owned();
+        Ok(Admitted::forever(Principal { name, groups: Vec::new() }))
     }
 }
 
-impl Authenticator for Users {
-    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Text>, Denied> {
-        if self.0.is_empty() {
-            return Ok(credentials.user.map(Text::from));
+/// The gate that the configuration asks for; `None` if everybody may come in. Reads the files of keys; all that is wrong
+/// with them comes at once.
+pub(crate) fn gate(security: &Security) -> Result<Option<Arc<Gate>>, Vec<anyhow::Error>> {
+    if !security.is_on() {
+        return Ok(None);
+    }
+    let mut errors = Vec::new();
+    let mut keys = Vec::new();
+    for (at, token) in security.tokens.iter().enumerate() {
+        let pem = token.file.as_ref().map(|file| (file, std::fs::read(file)));
+        let key = match pem {
+            None => token.key(&[]).map_err(anyhow::Error::from),
+            Some((_, Ok(pem))) => token.key(&pem).map_err(anyhow::Error::from),
+            Some((_, Err(error))) => Err(error.into()),
+        };
+        let file = token.file.as_deref().map_or("".into(), |file| format!(", file {}", file.display()));
+        match key.with_context(|| format!("security.jwt[{}]{file}", at + 1)) {
+            Ok(key) => keys.push(key),
+            Err(error) => errors.push(error),
         }
-        let (Some(name), Some(password)) = (credentials.user, credentials.password) else { return Err(Denied) };
-        // All users are compared, whole, so that the time it takes tells nothing about names or passwords.
-        let mut known = false;
-        for user in &self.0 {
-            known |= same(&user.name, name) & same(&user.password, password);
-        }
-        if known { Ok(Some(name.into())) } else { Err(Denied) }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let users = &security.users;
+    let settings = Settings {
+        policies: policies(security),
+        passwords: Passwords::new(users.iter().map(|user| (user.name.clone(), user.secret.clone()))),
+        tokens: Tokens::new(keys),
+        last_known_good_ms: 0,
+    };
+    match Gate::new(settings) {
+        Some(gate) => Ok(Some(Arc::new(gate))),
+        None => Err(vec![anyhow::anyhow!("the system has no random numbers to keep logins apart with")]),
     }
 }
 
-impl fmt::Debug for Users {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Users({})", self.0.len())
+/// Who is asked, in order: what was proven by a certificate or a token goes before names and passwords.
+fn policies(security: &Security) -> Vec<Box<dyn AuthPolicy>> {
+    let mut policies: Vec<Box<dyn AuthPolicy>> = Vec::new();
+    if !security.certificates.is_empty() {
+        let users = security.certificates.iter().map(|certificate| {
+            let who = Principal { name: certificate.user.clone(), groups: certificate.groups.clone() };
+            (certificate.subject.clone(), who)
+        });
+        policies.push(Box::new(Certificates::new(users)));
+    }
+    if !security.tokens.is_empty() {
+        policies.push(Box::new(TokenUsers::new(security.claims.clone())));
+    }
+    let anonymous = security
+        .anonymous_access
+        .then(|| Anonymous { user: security.anonymous_user.clone(), groups: security.anonymous_groups.clone() });
+    let users = security.users.iter().map(|user| (user.name.clone(), user.groups.clone()));
+    policies.push(Box::new(SimpleUsers::new(users, anonymous)));
+    if !security.authorization.is_empty() {
+        policies.push(Box::new(AuthorizationMap::new(security.authorization.clone())));
+    }
+    policies
+}
+
+/// Where JMSXUserID of a message comes from.
+pub(crate) fn user_id(security: &Security) -> UserId {
+    match (security.populate_user_id, security.user_id_of_principal) {
+        (false, _) => UserId::Client,
+        (true, false) => UserId::LoginName,
+        (true, true) => UserId::Principal,
     }
 }
 
-/// Compares without stopping at the first difference.
-fn same(secret: &str, given: &str) -> bool {
-    let (secret, given) = (secret.as_bytes(), given.as_bytes());
-    let mut difference = secret.len() ^ given.len();
-    for (index, byte) in given.iter().enumerate() {
-        difference |= usize::from(byte ^ secret.get(index).copied().unwrap_or(0));
+/// `jackfield password`: the hash of what is typed or piped in, for `password_hash`.
+#[allow(clippy::print_stdout, reason = "what is asked for goes to standard output")]
+pub(crate) fn print_hash() -> anyhow::Result<()> {
+    let stdin = std::io::stdin();
+    if std::io::IsTerminal::is_terminal(&stdin) {
+        eprintln!("Type the password and press Enter; it is shown. To keep it from the screen, pipe it in.");
     }
-    std::hint::black_box(difference) == 0
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line).context("the password cannot be read from standard input")?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    anyhow::ensure!(
+        !password.is_empty(),
+        "no password came on standard input; try: echo 'secret' | jackfield password"
+    );
+    println!("{}", auth::hash_password(password)?.text());
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
-    fn login(users: &[(&str, &str)], user: Option<&str>, password: Option<&str>) -> Result<Option<Text>, Denied> {
-        let users = users.iter().map(|(name, password)| User { name: (*name).into(), password: (*password).into() });
-        let credentials = Credentials { user, password, client_id: None, remote: "127.0.0.1:1" };
-        Users::new(users.collect()).authenticate(&credentials)
+    fn security(source: &str) -> Security {
+        config::read(source, &["round-robin".to_owned()]).expect("a correct file").security
+    }
+
+    fn login(source: &str, user: Option<&str>, password: Option<&str>) -> Result<String, Denied> {
+        let gate = gate(&security(source)).expect("no files");
+        let gate: Arc<dyn Authenticator> = match gate {
+            Some(gate) => gate,
+            None => Arc::new(Everybody),
+        };
+        let credentials = Credentials {
+            user: user.map(Into::into),
+            password: password.map(Into::into),
+            remote: "tcp://127.0.0.1:1".into(),
+            ..Credentials::default()
+        };
+        gate.authenticate(&credentials, 0)
+            .map(|admitted| format!("{} {}", admitted.principal.name, admitted.principal.groups.join(",")))
     }
 
     #[test]
     fn without_users_everybody_comes_in() {
-        assert_eq!(login(&[], None, None), Ok(None));
-        assert_eq!(login(&[], Some("a"), Some("anything")), Ok(Some("a".into())));
+        assert_eq!(login("", None, None).as_deref(), Ok(" "));
+        assert_eq!(login("", Some("a"), Some("anything")).as_deref(), Ok("a "));
     }
 
     #[test]
     fn with_users_only_they_come_in() {
-        let users = [("orders", "secret"), ("desk", "other")];
+        let hash = auth::hash_password("other").expect("a hash");
+        let users = format!(
+            "[security]\nusers = [{{ name = \"orders\", password = \"secret\", groups = [\"a\", \"b\"] }}, \
+             {{ name = \"desk\", password_hash = \"{}\" }}]\n",
+            hash.text()
+        );
         let table = [
-            (Some("orders"), Some("secret"), true),
-            (Some("desk"), Some("other"), true),
-            (Some("orders"), Some("other"), false),
-            (Some("orders"), Some("secre"), false),
-            (Some("orders"), Some("secrets"), false),
-            (Some("orders"), Some(""), false),
-            (Some("orders"), None, false),
-            (Some("nobody"), Some("secret"), false),
-            (None, Some("secret"), false),
-            (None, None, false),
+            (Some("orders"), Some("secret"), Some("orders a,b")),
+            (Some("desk"), Some("other"), Some("desk ")),
+            (Some("orders"), Some("other"), None),
+            (Some("orders"), Some(""), None),
+            (Some("orders"), None, None),
+            (Some("nobody"), Some("secret"), None),
+            (None, Some("secret"), None),
+            (None, None, None),
         ];
         for (user, password, expected) in table {
-            assert_eq!(login(&users, user, password).is_ok(), expected, "{user:?} {password:?}");
+            let found = login(&users, user, password);
+            assert_eq!(found.as_deref().ok(), expected, "{user:?} {password:?}");
         }
+        let open = format!("{users}anonymous_access = true\nanonymous_groups = [\"guests\"]\n");
+        assert_eq!(login(&open, None, None).as_deref(), Ok("anonymous guests"));
+        assert!(login(&open, Some("orders"), None).is_err());
+    }
+
+    /// Before a port opens, and of all keys at once.
+    #[test]
+    fn keys_that_cannot_be_used_are_named() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = home.path().join("key.pem");
+        std::fs::write(&file, "no key").expect("a file");
+        let source = format!(
+            "[[security.jwt]]\nalgorithm = \"RS256\"\nfile = \"{}\"\n[[security.jwt]]\nalgorithm = \"ES256\"\nfile = \"none.pem\"\n",
+            file.display()
+        );
+        let errors: Vec<String> = match gate(&security(&source)) {
+            Ok(_) => panic!("two errors"),
+            Err(errors) => errors.iter().map(|error| format!("{error:#}")).collect(),
+        };
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        assert!(errors[0].contains("security.jwt[1]") && errors[0].contains("cannot be read for RS256"), "{errors:?}");
+        assert!(errors[1].contains("security.jwt[2], file none.pem: No such file"), "{errors:?}");
     }
 }

@@ -15,7 +15,7 @@ use crate::config::{Config, protocol_name};
 use crate::config_file::{self, Found};
 use crate::exit::Exit;
 use crate::policies::Policies;
-use crate::{log, wiring};
+use crate::{log, security, wiring};
 
 /// Runs the broker until it is told to stop or cannot go on.
 pub(crate) fn serve(args: &cli::Serve) -> Exit {
@@ -88,9 +88,15 @@ fn start(config: &Config) -> Result<Server, Exit> {
         }
         Exit::Config
     })?;
+    let gate = security::gate(&config.security).map_err(|errors| {
+        for error in errors {
+            tracing::error!("logins cannot be checked: {error:#}");
+        }
+        Exit::Config
+    })?;
     let id = wiring::broker_id();
     let started =
-        Server::start(wiring::server(config, &id), config.broker(), Arc::new(journal), Box::new(policies), id);
+        Server::start(wiring::server(config, &id, gate), config.broker(), Arc::new(journal), Box::new(policies), id);
     started.map_err(|error| {
         tracing::error!("{error}");
         Exit::Failed
@@ -102,8 +108,12 @@ fn say_what_holds(found: &Found) {
     let file = found.file.as_deref().map_or("the defaults".into(), Path::to_string_lossy);
     let data = std::path::absolute(&config.data_directory).unwrap_or_else(|_| config.data_directory.clone());
     tracing::info!("jackfield {} with {file}, data in {}", env!("CARGO_PKG_VERSION"), data.display());
-    if !config.users.is_empty() {
-        tracing::warn!("passwords in {file} are kept as plain text; let nobody but the broker read the file");
+    if config.security.has_plain_passwords() {
+        tracing::warn!(
+            "passwords in {file} are kept as plain text; put what `jackfield password` makes of them into password_hash"
+        );
+    }
+    if config.security.is_on() {
         return;
     }
     for connector in &config.connectors {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use auth::Gate;
 use message::Text;
-use session::{Authenticator, BrokerInfo};
+use plugin::auth::Guard;
+use session::{Authenticator, Authorizer, BrokerInfo};
 
 use crate::config::{Config, Connector, protocol_name};
-use crate::security::Users;
+use crate::security::{self, Everybody};
 
 /// Frames taken from one connection before the broker machine gets them.
 const COMMANDS_PER_READ_MAX: usize = 1024;
@@ -15,23 +17,32 @@ const COMMANDS_PER_READ_MAX: usize = 1024;
 const LOGIN_BYTES_MAX: usize = 64 * 1024;
 /// Shortest heart-beat that STOMP sessions agree to, ms: clients get what they ask for, short of flooding themselves.
 const HEART_BEAT_MS_MIN: i64 = 100;
+/// Verdicts on (action, destination) that one connection remembers.
+const VERDICTS_MAX: usize = 1000;
 
 /// What the server is told.
-pub(crate) fn server(config: &Config, broker_id: &Text) -> server::Config {
-    let authenticator: Arc<dyn Authenticator> = Arc::new(Users::new(config.users.clone()));
+pub(crate) fn server(config: &Config, broker_id: &Text, gate: Option<Arc<Gate>>) -> server::Config {
+    let limits = gate.clone().filter(|gate| gate.limits_rights());
+    let authorizer = limits.clone().map(|gate| gate as Arc<dyn Authorizer>);
+    let authenticator: Arc<dyn Authenticator> = match gate {
+        Some(gate) => gate,
+        None => Arc::new(Everybody),
+    };
     let connectors = config.connectors.iter().map(|connector| server::Connector {
         name: connector.name.clone(),
         address: address(connector),
         protocol: connector.protocol,
         connections_max: connector.connections_max,
         backlog: connector.backlog,
-        session: session(config, connector, broker_id, authenticator.clone()),
+        session: session(config, connector, broker_id, authorizer.clone()),
     });
     server::Config {
         threads: config.server.threads,
+        login_threads: config.server.login_threads,
+        guard: limits.map(|gate| gate as Arc<dyn Guard>),
         journal_backlog_bytes_max: config.server.journal_backlog_bytes_max,
         drain_ms_max: config.server.drain_ms_max,
-        ..server::Config::new(connectors.collect())
+        ..server::Config::new(connectors.collect(), authenticator)
     }
 }
 
@@ -53,7 +64,7 @@ fn session(
     config: &Config,
     connector: &Connector,
     broker_id: &Text,
-    authenticator: Arc<dyn Authenticator>,
+    authorizer: Option<Arc<dyn Authorizer>>,
 ) -> session::Config {
     let limits = &config.connection;
     session::Config {
@@ -73,7 +84,10 @@ fn session(
         heart_beat_ms_min: HEART_BEAT_MS_MIN,
         selector: limits.selector,
         properties: limits.properties,
-        authenticator,
+        certificate_subject: None,
+        authorizer,
+        verdicts_max: VERDICTS_MAX,
+        user_id: security::user_id(&config.security),
     }
 }
 
@@ -122,7 +136,7 @@ maximum_consumers_per_connection = 7
 uri = \"stomp://0.0.0.0:61613?transport.hbGracePeriodMultiplier=2.5\"
 ";
         let config = crate::config::read(source, &policies::names()).expect("a correct file");
-        let server = server(&config, &"ID:x".into());
+        let server = server(&config, &"ID:x".into(), None);
         assert_eq!(server.threads, 3);
         let [openwire, stomp] = &server.connectors[..] else { panic!("two connectors") };
         assert_eq!((openwire.name.as_str(), openwire.address.as_str()), ("openwire", "[::1]:61616"));

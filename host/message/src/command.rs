@@ -134,6 +134,8 @@ pub struct Connect {
     pub connection: Text,
     /// Who logged in.
     pub user: Option<Text>,
+    /// The groups that the user's rights come from.
+    pub groups: Vec<Text>,
     /// Address of the peer, for people.
     pub remote: Text,
     /// The client comes back after a break: sends may be repeated (row L04).

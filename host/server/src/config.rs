@@ -1,6 +1,9 @@
 //! What the server is told when it starts.
 
-use session::Protocol;
+use std::sync::Arc;
+
+use plugin::auth::Guard;
+use session::{Authenticator, Protocol};
 
 /// Limits and habits of the server.
 #[derive(Clone)]
@@ -9,6 +12,12 @@ pub struct Config {
     pub connectors: Vec<Connector>,
     /// Threads that serve connections.
     pub threads: usize,
+    /// Decides logins.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Logins that may be decided at the same time where that takes a while (password hashes).
+    pub login_threads: usize,
+    /// Asked by the core about rights that only it can look at; `None` where everybody may do everything.
+    pub guard: Option<Arc<dyn Guard>>,
     /// Batches of commands one connection may have on the way to the core.
     pub batches_in_flight_max: usize,
     /// Bytes that may wait for the journal's writer; above it no commands are taken.
@@ -40,10 +49,13 @@ pub struct Connector {
 
 impl Config {
     /// The documented defaults with these connectors.
-    pub fn new(connectors: Vec<Connector>) -> Config {
+    pub fn new(connectors: Vec<Connector>, authenticator: Arc<dyn Authenticator>) -> Config {
         Config {
             connectors,
             threads: 2,
+            authenticator,
+            login_threads: 1,
+            guard: None,
             batches_in_flight_max: 2,
             journal_backlog_bytes_max: 32 * 1024 * 1024,
             write_buffer_bytes_max: 256 * 1024,

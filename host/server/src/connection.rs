@@ -1,11 +1,14 @@
 //! One connection's task: a socket, a session, and the two letter boxes.
 
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use message::{Command, ConnectionKey, Event};
-use session::{Output, Session};
+use session::{Admitted, Denied, Output, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -13,6 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::Config;
 use crate::core::{Core, now_ms};
 use crate::inbox::{Batch, Content, Input};
+use crate::logins::Logins;
 use crate::outbox::Outbox;
 
 /// How long a closing connection may take to accept its last bytes.
@@ -22,12 +26,19 @@ const READ_BYTES_FIRST: usize = 1024;
 /// Deliveries written before the core hears of it, in bytes.
 const WRITTEN_REPORT_BYTES: u64 = 512 * 1024;
 
+/// A login that is being decided.
+type Deciding = Pin<Box<dyn Future<Output = Result<Admitted, Denied>> + Send>>;
+
 pub(crate) struct Connection {
     key: ConnectionKey,
     session: Box<dyn Session>,
     core: Arc<Core>,
     outbox: Arc<Outbox>,
     permits: Arc<Semaphore>,
+    /// Where logins are decided, and the address that this one's wait under.
+    logins: (Arc<Logins>, IpAddr),
+    /// The session's login that has not been decided; it takes no frame until then.
+    deciding: Option<Deciding>,
     out: Output,
     events: std::vec::IntoIter<Event>,
     buffer: BytesMut,
@@ -60,13 +71,21 @@ impl Drop for Farewell {
 }
 
 impl Connection {
-    pub(crate) fn new(key: ConnectionKey, session: Box<dyn Session>, core: Arc<Core>, config: &Config) -> Connection {
+    pub(crate) fn new(
+        key: ConnectionKey,
+        session: Box<dyn Session>,
+        core: Arc<Core>,
+        logins: (Arc<Logins>, IpAddr),
+        config: &Config,
+    ) -> Connection {
         Connection {
             key,
             session,
             core,
             outbox: Arc::new(Outbox::default()),
             permits: Arc::new(Semaphore::new(config.batches_in_flight_max.max(1))),
+            logins,
+            deciding: None,
             out: Output::default(),
             events: Vec::new().into_iter(),
             buffer: BytesMut::new(),
@@ -98,6 +117,7 @@ impl Connection {
             if self.out.commands.is_empty() && self.out.close.is_none() && self.session.has_more() {
                 self.session.receive(&mut self.buffer, now_ms(), &mut self.out);
             }
+            self.begin_login();
             if self.deaf.is_some() {
                 self.out.bytes.clear();
             }
@@ -139,6 +159,10 @@ impl Connection {
                         Err(error) => self.deaf = Some(format!("writing failed: {error}")),
                     }
                 }
+                outcome = decided(&mut self.deciding), if self.deciding.is_some() => {
+                    self.deciding = None;
+                    self.session.login(outcome, now_ms(), &mut self.out);
+                }
                 () = self.outbox.ready(), if !self.is_crowded() => {}
                 read = reader.read_buf(&mut self.buffer), if may_read => match read {
                     Ok(0) => return self.last_words("the peer closed the connection".to_owned()).await,
@@ -177,6 +201,16 @@ impl Connection {
             }
         }
         self.deaf.unwrap_or(why)
+    }
+
+    /// Has a login decided that the session handed out.
+    fn begin_login(&mut self) {
+        let Some(credentials) = self.out.login.take() else { return };
+        let (logins, from) = &self.logins;
+        match logins.at_once(&credentials) {
+            Some(outcome) => self.session.login(outcome, now_ms(), &mut self.out),
+            None => self.deciding = Some(Box::pin(logins.clone().decide(*from, credentials))),
+        }
     }
 
     /// Tells the session when nothing is read from its peer, whose silence means nothing then.
@@ -255,5 +289,13 @@ impl Connection {
         }
         let _ = writer.write_all(&self.out.bytes).await;
         let _ = writer.shutdown().await;
+    }
+}
+
+/// The end of a login under way; never without one.
+async fn decided(deciding: &mut Option<Deciding>) -> Result<Admitted, Denied> {
+    match deciding {
+        Some(deciding) => deciding.await,
+        None => std::future::pending().await,
     }
 }

@@ -12,7 +12,8 @@
 //!
 //! Every arrow is bounded: a connection has at most [`Config::batches_in_flight_max`] batches of commands on the way,
 //! the core takes no commands while the writer has [`Config::journal_backlog_bytes_max`] bytes before it, and a
-//! connection that does not read gets no more than its window.
+//! connection that does not read gets no more than its window. Logins that take a while wait for one of
+//! [`Config::login_threads`] threads of their own.
 //!
 //! Start reading at [`Server`], then `core` and `connection`.
 
@@ -22,6 +23,7 @@ mod core;
 mod gather;
 mod inbox;
 mod listener;
+mod logins;
 mod outbox;
 mod report;
 mod running;

@@ -15,6 +15,7 @@ use tracing::Instrument;
 
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::logins::Logins;
 use crate::{Config, Connector};
 
 /// Pause after a failed accept: the system is out of descriptors or memory, and asking faster does not help.
@@ -48,6 +49,7 @@ fn bind_to(address: SocketAddr, backlog: u32) -> std::io::Result<std::net::TcpLi
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) core: Arc<Core>,
+    pub(crate) logins: Arc<Logins>,
     pub(crate) next_key: AtomicU64,
     /// Connection tasks alive.
     pub(crate) tasks: AtomicUsize,
@@ -113,7 +115,8 @@ fn serve(stream: TcpStream, peer: SocketAddr, connector: &Connector, shared: &Ar
         Protocol::Stomp => Box::new(StompSession::new(config)),
     };
     let span = tracing::info_span!("connection", connector = connector.name, key, %peer);
-    let connection = Connection::new(key, session, shared.core.clone(), &shared.config);
+    let logins = (shared.logins.clone(), peer.ip());
+    let connection = Connection::new(key, session, shared.core.clone(), logins, &shared.config);
     let task = async move {
         let _counted = counted;
         // Frames are gathered before they are written, so waiting for more to send helps nobody.

@@ -16,6 +16,7 @@ use crate::Config;
 use crate::core::Core;
 use crate::inbox::Input;
 use crate::listener::{self, Shared};
+use crate::logins::Logins;
 use crate::writer::{self, Queue};
 
 /// Why the server did not start.
@@ -99,6 +100,9 @@ impl Server {
         id: Text,
     ) -> Result<Server, ServerError> {
         let mut machine = Broker::new(broker, policies, id);
+        if let Some(guard) = &config.guard {
+            machine.set_guard(guard.clone());
+        }
         let recovered = recover(&mut machine, &*journal)?;
         let mut sockets = Vec::new();
         for connector in &config.connectors {
@@ -118,8 +122,14 @@ impl Server {
         let (ended_tx, ended) = mpsc::channel();
         let core = start_threads(machine, &config, &journal, ended_tx)?;
         let (stop, stopped) = watch::channel(false);
-        let shared =
-            Arc::new(Shared { config, core: core.clone(), next_key: AtomicU64::new(1), tasks: AtomicUsize::new(0) });
+        let logins = Arc::new(Logins::new(config.authenticator.clone(), config.login_threads));
+        let shared = Arc::new(Shared {
+            config,
+            core: core.clone(),
+            logins,
+            next_key: AtomicU64::new(1),
+            tasks: AtomicUsize::new(0),
+        });
         let mut listeners = Vec::new();
         for (connector, (socket, address)) in sockets {
             listeners.push(Listener { name: connector.name.clone(), protocol: connector.protocol, address });

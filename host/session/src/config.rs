@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use message::Text;
 
+use crate::{Authorizer, UserId};
+
 /// Which machine speaks on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -60,30 +62,12 @@ pub struct Config {
     pub selector: selector::Limits,
     /// Count and depth limits of message properties.
     pub properties: message::properties::Limits,
-    /// Says who may log in. Called on the connection's own task.
-    pub authenticator: Arc<dyn Authenticator>,
-}
-
-/// What a client says to log in.
-#[derive(Debug)]
-pub struct Credentials<'a> {
-    /// User name.
-    pub user: Option<&'a str>,
-    /// Password.
-    pub password: Option<&'a str>,
-    /// Client id.
-    pub client_id: Option<&'a str>,
-    /// Address of the peer.
-    pub remote: &'a str,
-}
-
-/// The login was refused; the text goes to the client and tells nothing but that.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("user name or password is not valid")]
-pub struct Denied;
-
-/// Decides logins.
-pub trait Authenticator: Send + Sync {
-    /// The name to know the client by, `None` for an anonymous one; or a denial.
-    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Text>, Denied>;
+    /// Subject of the client certificate that the listener verified; `None` without one.
+    pub certificate_subject: Option<Text>,
+    /// Says what a client may do; `None` where everybody who is in may do everything.
+    pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Verdicts of the authorizer that one connection remembers (default 1000).
+    pub verdicts_max: usize,
+    /// Where JMSXUserID of a message comes from.
+    pub user_id: UserId,
 }

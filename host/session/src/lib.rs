@@ -3,18 +3,22 @@
 //!
 //! A session knows its protocol's frames and the words of `message`; it never knows sockets, clocks, threads or the
 //! broker machine itself. Nothing but the handshake is obeyed before login (V10): a session hands out no command before
-//! it has handed out [`message::Command::Connect`] and heard its answer.
+//! it has handed out [`Output::login`], heard that it was accepted, handed out [`message::Command::Connect`] and heard
+//! its answer. What a client may do afterwards is asked per destination, see [`Authorizer`].
 //!
 //! Start reading at [`Session`]; `openwire` and `stomp` are the two machines behind it.
 //!
 //! ```text
 //!   socket bytes ──> receive() ──> Output.commands ──> broker machine
 //!   broker machine ──> handle() ──> Output.bytes ──> socket
+//!   Output.login ──> who decides ──> login()
 //!   time ──> tick()                  Output.close: write what is there, then close
 //! ```
 
 mod config;
+mod login;
 mod output;
+mod rights;
 
 pub mod openwire;
 pub mod stomp;
@@ -22,7 +26,8 @@ pub mod stomp;
 use bytes::BytesMut;
 use message::Event;
 
-pub use config::{Authenticator, BrokerInfo, Config, Credentials, Denied, Protocol};
+pub use config::{BrokerInfo, Config, Protocol};
+pub use login::{Admitted, Authenticator, Authorizer, Credentials, Denied, UserId, Verdict};
 pub use output::{Output, Stats};
 
 /// The machine of one connection.
@@ -41,6 +46,9 @@ pub trait Session: Send {
 
     /// The broker machine said something to this connection.
     fn handle(&mut self, event: Event, now_ms: i64, out: &mut Output);
+
+    /// What [`Output::login`] asked was decided. Without such a question nothing happens.
+    fn login(&mut self, outcome: Result<Admitted, Denied>, now_ms: i64, out: &mut Output);
 
     /// Time went by. Keep-alives leave here, silence is noticed here.
     fn tick(&mut self, now_ms: i64, out: &mut Output);

@@ -206,6 +206,7 @@ impl Client {
             client_id: self.client_id.clone(),
             connection: self.connection_id(),
             user: None,
+            groups: Vec::new(),
             remote: Text::from_static("sim"),
             failover_reconnect: self.failover,
             link_stealing,

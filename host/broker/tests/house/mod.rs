@@ -122,12 +122,23 @@ impl House {
     }
 
     pub fn connect_as(&mut self, connection: u64, client_id: Option<&'static str>, failover: bool) {
+        self.log_in(connection, None, client_id, failover);
+    }
+
+    pub fn log_in(
+        &mut self,
+        connection: u64,
+        user: Option<&'static str>,
+        client_id: Option<&'static str>,
+        failover: bool,
+    ) {
         self.act(
             connection,
             Command::Connect(Box::new(Connect {
                 client_id: client_id.map(Text::from_static),
                 connection: Text::from(format!("ID:c{connection}")),
-                user: None,
+                user: user.map(Text::from_static),
+                groups: Vec::new(),
                 remote: Text::from_static("tcp://test"),
                 failover_reconnect: failover,
                 link_stealing: false,

@@ -153,6 +153,12 @@ const SERVER: &[Key<Config>] = &[
         show: |c| plain(c.server.threads),
     },
     Key {
+        name: "login_threads",
+        doc: "Logins whose password is hashed at the same time; others wait in line, each address in its own.",
+        read: |c, raw| raw.count(1..=1024).map(|count| c.server.login_threads = count),
+        show: |c| plain(c.server.login_threads),
+    },
+    Key {
         name: "journal_backlog",
         doc: "What may wait for the journal to write it; beyond it connections are not read until it has.",
         read: |c, raw| raw.size(1 << 20..=1 << 40).map(|bytes| c.server.journal_backlog_bytes_max = bytes),
@@ -411,6 +417,12 @@ fn check_destination(name: &str) -> Result<(), Fault> {
 /// A text in quotes.
 pub(crate) fn text(value: &str) -> Shown {
     Shown::Value(toml::Value::String(value.to_owned()).to_string())
+}
+
+/// A list of texts.
+pub(crate) fn list(values: &[String]) -> Shown {
+    let values = values.iter().map(|value| toml::Value::String(value.clone()));
+    Shown::Value(toml::Value::Array(values.collect()).to_string())
 }
 
 /// A number or a flag.

@@ -9,6 +9,7 @@ mod keys;
 mod problem;
 mod raw;
 mod read;
+mod security;
 mod show;
 mod size;
 mod stock;
@@ -22,6 +23,7 @@ use session::Protocol;
 pub(crate) use self::connector::Connector;
 pub(crate) use self::keys::check_level;
 pub(crate) use self::read::read;
+pub(crate) use self::security::Security;
 pub(crate) use self::show::show;
 
 /// Everything that can be configured.
@@ -49,8 +51,8 @@ pub(crate) struct Config {
     pub(crate) components: Vec<Component>,
     /// What the program says about itself.
     pub(crate) log: Log,
-    /// Who may log in; empty for everybody.
-    pub(crate) users: Vec<User>,
+    /// Who may log in, and what they may do.
+    pub(crate) security: Security,
 }
 
 /// Settings for the queues or topics of a pattern.
@@ -82,6 +84,8 @@ pub(crate) struct ConnectionLimits {
 pub(crate) struct Serving {
     /// Threads that serve connections.
     pub(crate) threads: usize,
+    /// Logins that are hashed at the same time.
+    pub(crate) login_threads: usize,
     /// Bytes that may wait for the journal.
     pub(crate) journal_backlog_bytes_max: u64,
     /// How long an orderly stop waits for sockets.
@@ -135,26 +139,10 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Somebody who may log in.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct User {
-    /// The name.
-    pub(crate) name: String,
-    /// The password as it stands in the file.
-    pub(crate) password: String,
-}
-
-/// Shows the name only: a configuration may reach a log.
-impl std::fmt::Debug for User {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
 impl Default for Config {
     fn default() -> Config {
         let connector = |name: &str, uri: &str| Connector::parse(name, uri).expect("the default URIs are correct");
-        let serving = server::Config::new(Vec::new());
+        let serving = server::Config::new(Vec::new(), std::sync::Arc::new(crate::security::Everybody));
         Config {
             data_directory: "data".into(),
             connectors: vec![
@@ -171,6 +159,7 @@ impl Default for Config {
             },
             server: Serving {
                 threads: serving.threads,
+                login_threads: serving.login_threads,
                 journal_backlog_bytes_max: serving.journal_backlog_bytes_max,
                 drain_ms_max: serving.drain_ms_max,
             },
@@ -179,7 +168,7 @@ impl Default for Config {
             stock_policies: Vec::new(),
             components: Vec::new(),
             log: Log { level: "info".into(), format: LogFormat::Human },
-            users: Vec::new(),
+            security: Security::default(),
         }
     }
 }

@@ -25,6 +25,17 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// A list of texts, none of them empty.
+    pub(crate) fn names(self) -> Result<Vec<String>, Fault> {
+        let remedy = "write a list such as [\"users\", \"admins\"]";
+        let Some(array) = self.0.as_array() else { return Err(self.not("a list", remedy)) };
+        let name = |value: &toml::Spanned<DeValue<'_>>| match value.get_ref().as_str() {
+            Some(text) if !text.trim().is_empty() && !text.contains(',') => Ok(text.to_owned()),
+            _ => Err(Fault::new("holds what is no name", remedy)),
+        };
+        array.iter().map(name).collect()
+    }
+
     /// True or false.
     pub(crate) fn flag(self) -> Result<bool, Fault> {
         self.0.as_bool().ok_or_else(|| self.not("a flag", "write true or false, without quotes"))

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{DESTINATION, Key, SECTIONS};
 use super::problem::{Fault, Problem, unknown};
 use super::raw::Raw;
-use super::{Config, Connector, Destination, User};
+use super::{Config, Connector, Destination};
 
 /// Reads the text of a file. `policies` are the names that `dispatch_policy` may have beside those that the file brings.
 pub(crate) fn read(source: &str, policies: &[String]) -> Result<Config, Vec<Problem>> {
@@ -65,7 +65,7 @@ impl Reader<'_> {
                     }
                 }
                 "connector" => self.connectors(entry, config),
-                "security" => self.security(entry, config),
+                "security" => config.security = self.security(entry),
                 name => match SECTIONS.iter().find(|section| section.name == name) {
                     Some(section) => self.section(name, entry, section.keys, section.others, config),
                     None => self.report_key(key, "", unknown("section", name, &names)),
@@ -84,11 +84,28 @@ impl Reader<'_> {
 
     /// Reads the keys of a table; `others` are read by the caller.
     pub(super) fn keys<T>(&mut self, path: &str, table: &DeTable<'_>, keys: &[Key<T>], others: &[&str], into: &mut T) {
+        self.keys_shown(path, table, keys, others, into, true);
+    }
+
+    /// The same where a value may be a secret: messages name keys only.
+    pub(super) fn keys_hidden<T>(&mut self, path: &str, table: &DeTable<'_>, keys: &[Key<T>], into: &mut T) {
+        self.keys_shown(path, table, keys, &[], into, false);
+    }
+
+    fn keys_shown<T>(
+        &mut self,
+        path: &str,
+        table: &DeTable<'_>,
+        keys: &[Key<T>],
+        others: &[&str],
+        into: &mut T,
+        show_values: bool,
+    ) {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             if let Some(known) = keys.iter().find(|known| known.name == name) {
                 if let Err(fault) = (known.read)(into, Raw(value.get_ref())) {
-                    self.report(value.span(), format!("{path}{name}"), true, fault);
+                    self.report(value.span(), format!("{path}{name}"), show_values, fault);
                 }
             } else if !others.contains(&name) {
                 let mut known = others.to_vec();
@@ -214,59 +231,6 @@ impl Reader<'_> {
         config.connectors = connectors;
     }
 
-    fn security<'a>(&mut self, (_, value): Entry<'a>, config: &mut Config) {
-        let remedy = "write users = [{ name = \"orders\", password = \"…\" }]";
-        let table = match Raw(value.get_ref()).table() {
-            Ok(table) => table,
-            Err(fault) => return self.report(value.span(), "security".to_owned(), true, fault),
-        };
-        self.keys("security.", table, NO_KEYS, &["users"], &mut ());
-        let Some(users) = table.get("users") else { return };
-        let Some(array) = users.get_ref().as_array() else {
-            let fault = Fault::new("is no list", remedy);
-            return self.report(users.span(), "security.users".to_owned(), false, fault);
-        };
-        for (index, entry) in array.iter().enumerate() {
-            let path = format!("security.users[{}]", index + 1);
-            let mut user = User { name: String::new(), password: String::new() };
-            let problems_before = self.problem_count();
-            match Raw(entry.get_ref()).table() {
-                Ok(table) => {
-                    for (key, value) in table {
-                        let field = match key.get_ref().as_ref() {
-                            "name" => &mut user.name,
-                            "password" => &mut user.password,
-                            other => {
-                                self.report_key(key, &format!("{path}."), unknown("key", other, &["name", "password"]));
-                                continue;
-                            }
-                        };
-                        // The value is kept out of the message: it may be a password.
-                        match Raw(value.get_ref()).name() {
-                            Ok(text) => *field = text.to_owned(),
-                            Err(fault) => self.report(value.span(), format!("{path}.{}", key.get_ref()), false, fault),
-                        }
-                    }
-                }
-                Err(_) => {
-                    let fault = Fault::new("is no user", remedy);
-                    self.report(entry.span(), path.clone(), false, fault);
-                }
-            }
-            if self.problem_count() > problems_before {
-                continue;
-            }
-            if user.name.is_empty() || user.password.is_empty() {
-                self.report(entry.span(), path, false, Fault::new("lacks a name or a password", remedy));
-            } else if config.users.iter().any(|other| other.name == user.name) {
-                let what = format!("user {} is there twice", user.name);
-                self.report(entry.span(), path, false, Fault::new(what, "keep one of them"));
-            } else {
-                config.users.push(user);
-            }
-        }
-    }
-
     fn report_key(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, path: &str, fault: Fault) {
         self.report(key.span(), format!("{path}{}", key.get_ref()), false, fault);
     }
@@ -282,9 +246,6 @@ impl Reader<'_> {
         self.problems.push(Problem { line: Some(line(self.source, span.start)), key, value, fault });
     }
 }
-
-/// For sections whose keys have shapes of their own.
-const NO_KEYS: &[Key<()>] = &[];
 
 fn syntax_problem(source: &str, error: &toml::de::Error) -> Problem {
     let fault = Fault::new(format!("is no TOML: {}", error.message()), "compare the line with examples/jackfield.toml");

@@ -3,10 +3,13 @@
 
 use std::fmt::Write;
 
+use auth::Secret;
+use plugin::auth::Place;
 use plugin::native;
 
-use super::keys::{DESTINATION, Key, SECTIONS, Shown, text};
-use super::{Config, component, connector, stock};
+use super::keys::{DESTINATION, Key, SECTIONS, Shown, list, text};
+use super::security::User;
+use super::{Config, component, connector, security, stock};
 
 const HEAD: &str = "\
 # Jackfield, a message broker. Every key is shown with its value; a key that is left out has its default.
@@ -67,10 +70,61 @@ const DESTINATIONS: &str = "
 ";
 
 const SECURITY: &str = "
-# Who may log in. An empty list lets everybody in, with and without a name.
-# Passwords stand here as they are: let nobody but the broker read this file.
+# Who may log in. With no users, jwt, certificate and anonymous_access everybody comes in, with and without a name,
+# and may do everything.
 [security]
-# users = [{ name = \"orders\", password = \"…\" }]
+";
+
+const USERS: &str = "\
+# Users (simpleAuthenticationPlugin). `jackfield password` makes a hash; password = \"…\" in its place keeps the
+# password as it is: let nobody but the broker read this file then.
+# users = [{ name = \"orders\", password_hash = \"$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$RO8q2GDFrOMlCmR6BkxlB4G4Rg\", groups = [\"users\"] }]
+";
+
+const TOKENS: &str = "
+# Tokens (JWT) that come in as passwords. Their connections are closed when they expire.
+";
+
+const TOKEN_EXAMPLE: &str = "\
+#
+# [[security.jwt]]
+# algorithm = \"HS256\"
+# secret = \"a secret of at least 32 bytes: 0123456789\"
+# issuer = \"https://login.example\"
+# audience = \"jackfield\"
+";
+
+const CERTIFICATES: &str = "
+# Client certificates (jaasCertificateAuthenticationPlugin with TextFileCertificateLoginModule).
+";
+
+const CERTIFICATE_EXAMPLE: &str = "\
+#
+# [[security.certificate]]
+# subject = \"CN=orders, O=Example\"
+# user = \"orders\"
+# groups = [\"users\"]
+";
+
+const RULES: &str = "
+# Rights of groups (authorizationMap). Without an entry everybody who is in may do everything. With entries all that
+# match are united, and what none matches is for nobody. A group that no entry names may do nothing.
+# queue, topic: which names (authorizationEntry); * stands for one part of the name, > for all that follow.
+# temporary: true for all temporary destinations (tempDestinationAuthorizationEntry); without one they are everybody's.
+# default: true for all queues and topics, united with what matches (defaultEntry).
+# Of a composite each part must be allowed. JMS clients need read on ActiveMQ.Advisory.TempQueue and TempTopic.
+";
+
+const RULE_EXAMPLE: &str = "\
+#
+# [[security.authorization]]
+# queue = \"ORDERS.>\"
+# read = [\"users\"]
+# write = [\"users\", \"partners\"]
+# admin = [\"admins\"]
+# [[security.authorization]]
+# topic = \"ActiveMQ.Advisory.>\"
+# read = [\"*\"]
 ";
 
 /// The file that gives this configuration. Passwords are not shown.
@@ -168,18 +222,77 @@ fn destinations(out: &mut String, config: &Config) {
 }
 
 fn security(out: &mut String, config: &Config) {
+    let security = &config.security;
     out.push_str(SECURITY);
-    if config.users.is_empty() {
+    keys(out, security::KEYS, security, true);
+    out.push_str(USERS);
+    users(out, &security.users);
+    entries(out, TOKENS, TOKEN_EXAMPLE, "security.jwt", security::TOKEN, &security.tokens, |_| None);
+    let certificates = &security.certificates;
+    entries(
+        out,
+        CERTIFICATES,
+        CERTIFICATE_EXAMPLE,
+        "security.certificate",
+        security::CERTIFICATE,
+        certificates,
+        |_| None,
+    );
+    let rules = &security.authorization;
+    entries(out, RULES, RULE_EXAMPLE, "security.authorization", security::RULE, rules, |rule| {
+        let quoted = |name: &str| match text(name) {
+            Shown::Value(value) => value,
+            Shown::Unset(_) => String::new(),
+        };
+        Some(match &rule.place {
+            Place::Queue(name) => format!("queue = {}", quoted(name)),
+            Place::Topic(name) => format!("topic = {}", quoted(name)),
+            Place::Temporary => "temporary = true".to_owned(),
+            Place::Default => "default = true".to_owned(),
+        })
+    });
+}
+
+fn users(out: &mut String, users: &[User]) {
+    if users.is_empty() {
         out.push_str("users = []\n");
         return;
     }
     out.push_str("users = [\n");
-    for user in &config.users {
-        if let Shown::Value(name) = text(&user.name) {
-            push(out, format_args!("    {{ name = {name}, password = \"(not shown)\" }},\n"));
+    for user in users {
+        let secret = match user.secret {
+            Secret::Plain(_) => "password",
+            Secret::Hash(_) => "password_hash",
+        };
+        if let (Shown::Value(name), Shown::Value(groups)) = (text(&user.name), list(&user.groups)) {
+            push(out, format_args!("    {{ name = {name}, {secret} = \"(not shown)\", groups = {groups} }},\n"));
         }
     }
     out.push_str("]\n");
+}
+
+/// A list of sections: what they are about, their keys, an example, those that there are.
+fn entries<T>(
+    out: &mut String,
+    about: &str,
+    example: &str,
+    name: &str,
+    all: &[Key<T>],
+    of: &[T],
+    first: impl Fn(&T) -> Option<String>,
+) {
+    out.push_str(about);
+    for key in all {
+        comment(out, &format!("{}: {}", key.name, key.doc));
+    }
+    out.push_str(example);
+    for of in of {
+        push(out, format_args!("[[{name}]]\n"));
+        if let Some(first) = first(of) {
+            push(out, format_args!("{first}\n"));
+        }
+        keys(out, all, of, false);
+    }
 }
 
 fn keys<T>(out: &mut String, keys: &[Key<T>], of: &T, with_comments: bool) {

@@ -111,6 +111,31 @@ fn each_single_mistake_is_told_with_its_remedy() {
         ("[security]\nusers = \"admin\"\n", &["security.users: is no list", "password"]),
         ("[security]\nusers = [{ name = \"a\" }]\n", &["security.users[1]", "lacks a name or a password"]),
         ("[security]\nusers = [{ nme = \"a\", name = \"b\", password = \"c\" }]\n", &["did you mean name?"]),
+        (
+            "[security]\nusers = [{ name = \"a\", password_hash = \"md5\" }]\n",
+            &["users[1].password_hash", "jackfield password"],
+        ),
+        (
+            "[security]\nusers = [{ name = \"a\", password = \"b\", groups = \"x,y\" }]\n",
+            &["users[1].groups", "is a text where a list belongs", "[\"users\", \"admins\"]"],
+        ),
+        ("[security]\nanonymus_access = true\n", &["did you mean anonymous_access?"]),
+        ("[[security.jwt]]\nalgorithm = \"none\"\nsecret = \"x\"\n", &["security.jwt[1].algorithm", "none is unknown"]),
+        ("[[security.jwt]]\nalgorithm = \"HS256\"\nsecret = \"x\"\n", &["security.jwt[1]", "1 bytes", "at least 32"]),
+        ("[[security.jwt]]\nalgorithm = \"RS256\"\n", &["neither secret nor file"]),
+        ("[[security.jwt]]\nalgorithm = \"HS256\"\nfile = \"k\"\n", &["HS256 needs a secret"]),
+        ("[[security.certificate]]\nsubject = \"CN=a\"\n", &["security.certificate[1]", "lacks a subject or a user"]),
+        (
+            "[[security.authorization]]\nread = [\"a\"]\n",
+            &["security.authorization[1]", "says not what", "temporary = true"],
+        ),
+        ("[[security.authorization]]\nqueue = \"A\"\ntopic = \"B\"\n", &["about several things"]),
+        ("[[security.authorization]]\nqueue = \"queue://A\"\n", &["security.authorization[1].queue", "is no pattern"]),
+        ("[[security.authorization]]\nqueue = \"A\"\nreads = [\"a\"]\n", &["did you mean read?"]),
+        (
+            "[[security.authorization]]\nqueue = \"A\"\n",
+            &["security.authorization", "nobody has to log in", "name users"],
+        ),
         ("[broker\nname = 3\n", &["line 1", "is no TOML"]),
         ("[broker]\nname = \"a\"\nname = \"b\"\n", &["line 3", "is no TOML"]),
     ];
@@ -129,6 +154,8 @@ fn no_message_shows_a_password() {
     for source in [
         "[security]\nusers = [{ name = \"a\", password = \"s3cret\" }, { name = \"a\", password = \"s3cret\" }]\n",
         "[security]\nusers = [{ nam = \"a\", password = \"s3cret\" }]\n",
+        "[security]\nusers = [{ name = \"a\", password_hash = \"s3cret\" }]\n",
+        "[[security.jwt]]\nalgorithm = \"HS256\"\nsecret = \"s3cret\"\n",
         "[security]\nusers = \"a s3cret\"\n",
         "[security]\nusers = [\"a s3cret\"]\n",
         "[security]\nusers = [{ name = \"a\", password = { plain = \"s3cret\" } }]\n",
@@ -182,7 +209,21 @@ dispatch_policy = \"native:even\"
 topic = \"PRICES.*\"
 memory_limit = 0x100000
 [security]
-users = [{ name = \"a\", password = \"b\" }]
+users = [{ name = \"a\", password = \"b\", groups = [\"g\"] }]
+anonymous_access = true
+[[security.jwt]]
+algorithm = \"HS256\"
+secret = \"0123456789abcdef0123456789abcdef\"
+issuer = \"idp\"
+[[security.certificate]]
+subject = \"CN=a\"
+user = \"a\"
+[[security.authorization]]
+queue = \"A.>\"
+read = [\"g\"]
+[[security.authorization]]
+temporary = true
+admin = [\"*\"]
 ";
     let config = read(source, &names()).expect("a correct file");
     assert_eq!(&*config.broker.broker_name, "north");
@@ -191,12 +232,15 @@ users = [{ name = \"a\", password = \"b\" }]
     assert_eq!(config.policy.call_ms_max, 9);
     assert_eq!(config.connectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["openwire", "openwire-2"]);
     assert_eq!((config.connectors[0].connections_max, config.connectors[1].consumers_max), (7, 3));
-    assert_eq!(config.users.len(), 1);
+    assert_eq!(config.security.users.len(), 1);
     let settings = [("zone", "z"), ("a b", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(config.components[0].settings, settings, "in the order of the file");
     let even = &config.stock_policies[0];
     let settings = [("key", "tenant"), ("weights", "gold=3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     assert_eq!((even.policy.as_str(), &even.settings[..]), ("fair-share", &settings[..]));
+    let security = &config.security;
+    assert!(security.is_on() && security.has_plain_passwords() && security.anonymous_access);
+    assert_eq!((security.tokens.len(), security.certificates.len(), security.authorization.len()), (1, 1, 2));
     let broker = config.broker();
     let orders = broker.settings(true, "ORDERS.EU");
     assert_eq!(

@@ -34,6 +34,11 @@ impl Clock {
         self.read = now_ms;
     }
 
+    /// When the frames now under way were read.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.read
+    }
+
     pub(super) fn wrote(&mut self, now_ms: i64) {
         self.written = now_ms;
     }
@@ -66,15 +71,25 @@ impl Clock {
 
 impl OpenWireSession {
     fn login_by(&self) -> Option<i64> {
-        let waits = matches!(self.state, State::Greeting | State::Stranger { .. } | State::Leaving);
+        let waits = matches!(
+            self.state,
+            State::Greeting | State::Stranger { .. } | State::Proving(_) | State::Leaving
+        );
         (waits && self.config.login_ms_max > 0).then(|| self.clock.waiting.saturating_add(self.config.login_ms_max))
+    }
+
+    /// When the login ends by itself.
+    fn login_until(&self) -> Option<i64> {
+        let until_ms = self.rights.until_ms();
+        (matches!(self.state, State::Open) && until_ms < i64::MAX).then_some(until_ms)
     }
 
     pub(super) fn next_watch(&self) -> Option<i64> {
         if matches!(self.state, State::Closed) {
             return None;
         }
-        [self.login_by(), self.clock.read_by(), self.clock.write_by()].into_iter().flatten().min()
+        let all = [self.login_by(), self.login_until(), self.clock.read_by(), self.clock.write_by()];
+        all.into_iter().flatten().min()
     }
 
     pub(super) fn watch(&mut self, now_ms: i64, out: &mut Output) {
@@ -91,6 +106,11 @@ impl OpenWireSession {
                 }
             };
             return self.close(Refusal::new(RefusalKind::Closing, text), out);
+        }
+        if self.login_until().is_some_and(|until| now_ms >= until) {
+            let refusal = Refusal::new(RefusalKind::Security, "the token of this connection has expired; log in again");
+            self.complain(refusal.clone().into(), out);
+            return self.close(refusal, out);
         }
         if self.clock.read_by().is_some_and(|by| now_ms >= by) {
             let text = format!("nothing was read for {} ms, the agreed inactivity", self.clock.inactivity_ms);

@@ -7,7 +7,7 @@ use wire::openwire::{
 
 use super::replies::{Failure, Pending};
 use super::{Client, OpenWireSession, State, detach};
-use crate::{Config, Credentials, Output};
+use crate::{Admitted, Config, Credentials, Denied, Output};
 
 /// A keep-alive this long after the last one, in ms, gives a spare connection its bytes before login back.
 const SPARE_KEEP_ALIVE_MS_MIN: i64 = 1000;
@@ -16,6 +16,9 @@ const SPARE_KEEP_ALIVE_MS_MIN: i64 = 1000;
 #[derive(Debug)]
 pub(super) struct Joining {
     header: Header,
+    /// The name that the client gave.
+    user: Option<Text>,
+    failover_reconnect: bool,
     /// The client understands `ConnectionControl`.
     manageable: bool,
 }
@@ -130,33 +133,44 @@ impl OpenWireSession {
             self.fail(info.header, refusal.clone().into(), out);
             return self.close(refusal, out);
         };
-        let credentials = Credentials {
-            user: info.user_name.as_deref(),
-            password: info.password.as_deref(),
-            client_id: info.client_id.as_deref(),
-            remote: &self.config.remote,
-        };
-        let user = match self.config.authenticator.authenticate(&credentials) {
-            Ok(user) => user,
-            Err(denied) => {
-                let refusal = Refusal::new(RefusalKind::Security, denied.to_string());
-                self.fail(info.header, refusal.clone().into(), out);
-                return self.close(refusal, out);
-            }
-        };
+        let (user, password) = (info.user_name.as_deref(), info.password.as_deref());
+        out.login = Some(Credentials::of(&self.config, user, password, info.client_id.as_deref()));
         let client_id = info.client_id.as_ref().filter(|id| !id.is_empty()).map(detach);
         self.client = Client { id: detach(&id), client_id, ..Client::default() };
+        self.state = State::Proving(Joining {
+            header: info.header,
+            user: info.user_name.as_ref().map(detach),
+            failover_reconnect: info.failover_reconnect,
+            manageable: info.manageable,
+        });
+    }
+
+    /// Whether the login is good has been decided; the broker machine may still refuse it.
+    pub(super) fn decided(&mut self, outcome: Result<Admitted, Denied>, out: &mut Output) {
+        if !matches!(self.state, State::Proving(_)) {
+            return;
+        }
+        let State::Proving(joining) = std::mem::replace(&mut self.state, State::Closed) else { return };
+        match outcome {
+            Ok(admitted) => self.rights.admit(admitted, joining.user.as_ref(), self.config.user_id),
+            Err(denied) => {
+                let refusal = Refusal::new(RefusalKind::Security, denied.text(joining.user.as_deref()));
+                self.fail(joining.header, refusal.clone().into(), out);
+                return self.close(refusal, out);
+            }
+        }
         let receipt = self.replies.expect(Pending::Login);
         out.commands.push(Ask::Connect(Box::new(Connect {
             client_id: self.client.client_id.clone(),
             connection: self.client.id.clone(),
-            user,
+            user: self.rights.user(),
+            groups: self.rights.groups(),
             remote: self.config.remote.clone(),
-            failover_reconnect: info.failover_reconnect,
+            failover_reconnect: joining.failover_reconnect,
             link_stealing: self.options.link_stealing,
             receipt: Some(receipt),
         })));
-        self.state = State::Joining(Joining { header: info.header, manageable: info.manageable });
+        self.state = State::Joining(joining);
     }
 
     /// The broker machine has answered the login.

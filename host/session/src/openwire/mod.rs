@@ -5,8 +5,8 @@
 //! how acknowledgements find the deliveries they mean.
 //!
 //! ```text
-//!  Greeting ──WireFormatInfo──> Stranger ──ConnectionInfo──> Joining ──Reply──> Open ──RemoveInfo──> Leaving
-//!      └───────────────────────────┴─────────── anything else ──────> Closed <──── ShutdownInfo ─────────┘
+//!  Greeting ──WireFormatInfo──> Stranger ──ConnectionInfo──> Proving ──login()──> Joining ──Reply──> Open
+//!      └───────────────────────────┴─────── anything else ──> Closed <──ShutdownInfo── Leaving <──RemoveInfo──┘
 //! ```
 //!
 //! Invariants: no command leaves before the login was answered, but the login itself (V10); a command that wants an
@@ -37,7 +37,8 @@ use self::replies::Replies;
 use self::send::Memory;
 use self::subscribe::Consumer;
 use self::transaction::Transaction;
-use crate::{Config, Output, Session, Stats};
+use crate::rights::Rights;
+use crate::{Admitted, Config, Denied, Output, Session, Stats};
 
 /// Frames below this many bytes are copied once before they are read, so that a message that is kept holds its own
 /// bytes and not the read buffer that it came in.
@@ -75,6 +76,8 @@ enum State {
         /// A `BrokerInfo` came; a second one is refused.
         introduced: bool,
     },
+    /// Whether the login is good is being decided. No frame is taken until it is.
+    Proving(handshake::Joining),
     /// The login is with the broker machine. No frame is read until it has answered.
     Joining(handshake::Joining),
     /// Logged in.
@@ -119,6 +122,7 @@ pub struct OpenWireSession {
     format: Format,
     state: State,
     client: Client,
+    rights: Rights,
     replies: Replies,
     clock: Clock,
     memory: Memory,
@@ -143,6 +147,7 @@ impl OpenWireSession {
         OpenWireSession {
             format: Format::new(limits),
             clock: Clock::new(),
+            rights: Rights::new(&config),
             config,
             options,
             state: State::Greeting,
@@ -201,7 +206,7 @@ impl OpenWireSession {
             State::Greeting | State::Stranger { .. } => self.meet(command, now_ms, out),
             State::Open => self.obey(command, out),
             State::Leaving => self.part(command, out),
-            State::Joining(_) | State::Closed => {}
+            State::Proving(_) | State::Joining(_) | State::Closed => {}
         }
     }
 
@@ -240,7 +245,7 @@ impl Session for OpenWireSession {
         self.clock.read(now_ms);
         self.more = false;
         let written = out.bytes.len();
-        while !matches!(self.state, State::Joining(_) | State::Closed) {
+        while !matches!(self.state, State::Proving(_) | State::Joining(_) | State::Closed) {
             if out.commands.len() >= self.config.commands_per_read_max {
                 self.more = !buffer.is_empty();
                 break;
@@ -255,7 +260,7 @@ impl Session for OpenWireSession {
             }
         }
         match self.state {
-            State::Joining(_) => self.more = !buffer.is_empty(),
+            State::Proving(_) | State::Joining(_) => self.more = !buffer.is_empty(),
             State::Closed => buffer.clear(),
             _ => {}
         }
@@ -272,6 +277,14 @@ impl Session for OpenWireSession {
         }
     }
 
+    fn login(&mut self, outcome: Result<Admitted, Denied>, now_ms: i64, out: &mut Output) {
+        let written = out.bytes.len();
+        self.decided(outcome, out);
+        if out.bytes.len() != written {
+            self.clock.wrote(now_ms);
+        }
+    }
+
     fn tick(&mut self, now_ms: i64, out: &mut Output) {
         self.watch(now_ms, out);
     }
@@ -281,12 +294,12 @@ impl Session for OpenWireSession {
     }
 
     fn has_more(&self) -> bool {
-        self.more && !matches!(self.state, State::Joining(_))
+        self.more && !matches!(self.state, State::Proving(_) | State::Joining(_))
     }
 
     fn buffer_bytes_max(&self) -> usize {
         match self.state {
-            State::Greeting | State::Stranger { .. } | State::Joining(_) => {
+            State::Greeting | State::Stranger { .. } | State::Proving(_) | State::Joining(_) => {
                 self.config.login_bytes_max.saturating_add(BUFFER_SLACK_BYTES)
             }
             _ => self.config.frame_bytes_max.saturating_add(4 + BUFFER_SLACK_BYTES),

@@ -185,6 +185,7 @@ impl OpenWireSession {
             let text = "removing a durable subscription needs a client id";
             return Err(Refusal::new(RefusalKind::InvalidClientId, text).into());
         };
+        self.rights.check_owner(&client_id, self.client.client_id.as_ref())?;
         let name = info.subscription_name.as_ref().map(detach).unwrap_or_default();
         let receipt = self.receipt(info.header);
         out.commands.push(Ask::RemoveDurable { client_id, name, receipt });

@@ -76,6 +76,8 @@ impl OpenWireSession {
             _ => None,
         };
         let mut message = convert::message(sent, &self.config.properties, &mut self.memory)?;
+        self.rights.check_write(&message.destination, self.clock.now_ms(), &mut self.stats)?;
+        self.rights.stamp(&mut message.user_id);
         let (key, text) = transaction.unzip();
         if message.original_transaction.is_none() {
             message.original_transaction = text;

@@ -53,6 +53,7 @@ impl OpenWireSession {
             let text = "the consumer names no destination";
             return Err(Refusal::new(RefusalKind::InvalidDestination, text).into());
         };
+        self.rights.check_read(&destination, self.clock.now_ms(), &mut self.stats)?;
         let key = self.subscription_key();
         let durable_name = info.subscription_name.as_ref().filter(|name| !name.is_empty()).map(detach);
         let consumer = Consumer {
@@ -202,10 +203,14 @@ impl OpenWireSession {
             let text = format!("the connection has {limit} producers, no more are allowed (producers_max)");
             return Err(Failure::limit(text));
         }
+        let destination = info.destination.clone().map(convert::destination);
+        if let Some(destination) = &destination {
+            self.rights.check_write(destination, self.clock.now_ms(), &mut self.stats)?;
+        }
         let receipt = self.replies.expect(Pending::Producer(place, info.header));
         out.commands.push(Ask::AddProducer {
             producer: self.producer_at(place),
-            destination: info.destination.clone().map(convert::destination),
+            destination,
             receipt: Some(receipt),
         });
         self.client.producers.insert(place, Producer { windowed: info.window_size > 0 });

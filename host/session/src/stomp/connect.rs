@@ -4,7 +4,7 @@ use message::{Command, Connect, RefusalKind, Text};
 use wire::stomp::{self, Frame, Version};
 
 use super::{Failure, Pending, State, StompSession, own, push};
-use crate::{Credentials, Output};
+use crate::{Admitted, Credentials, Denied, Output};
 
 /// What CONNECTED says we are.
 const SERVER: &str = concat!("Jackfield/", env!("CARGO_PKG_VERSION"));
@@ -12,6 +12,19 @@ const SERVER: &str = concat!("Jackfield/", env!("CARGO_PKG_VERSION"));
 const VERSIONS: &str = "1.0,1.1,1.2";
 /// The same list as ActiveMQ spells it in the message.
 const VERSIONS_SPELLED: &str = "[1.2, 1.1, 1.0]";
+
+/// A login that is being decided.
+#[derive(Debug, Default)]
+pub(super) struct Proving {
+    /// When patience ends.
+    pub(super) until_ms: i64,
+    /// The name that the client gave.
+    user: Option<Text>,
+    request_id: Option<Text>,
+    receipt_id: Option<Text>,
+    /// What was agreed, for the answer.
+    heart_beat: String,
+}
 
 impl StompSession {
     /// Looks at the command line of the first frame while it arrives, so that whoever speaks another protocol hears so
@@ -52,7 +65,8 @@ impl StompSession {
         }
     }
 
-    /// CONNECT or STOMP. The answer waits for the broker machine, which may find the client id taken.
+    /// CONNECT or STOMP. The answer waits for whoever decides logins, and then for the broker machine, which may find
+    /// the client id taken.
     pub(super) fn connect(&mut self, frame: &Frame, until_ms: i64, out: &mut Output) -> Result<(), Failure> {
         let illegal = |message: String| Failure::Fatal(RefusalKind::IllegalState, message);
         if !matches!(frame.command, stomp::Command::Connect | stomp::Command::Stomp) {
@@ -82,31 +96,46 @@ impl StompSession {
             .ok_or_else(|| illegal(format!("Invalid heart-beat header:{wish}")))?;
 
         let client_id = text("client-id").filter(|id| !id.is_empty());
-        let credentials =
-            Credentials { user: text("login"), password: text("passcode"), client_id, remote: &self.config.remote };
-        let user = self.config.authenticator.authenticate(&credentials).map_err(|_| {
-            let user = text("login").unwrap_or_default();
-            Failure::Fatal(RefusalKind::Security, format!("User name [{user}] or password is invalid."))
-        })?;
-
+        out.login = Some(Credentials::of(&self.config, text("login"), text("passcode"), client_id));
         self.version = version;
         self.decoder.set_version(version);
         self.client_id = client_id.map(own);
+        self.state = State::Proving(Proving {
+            until_ms,
+            user: text("login").map(own),
+            // Older clients of ActiveMQ ask with a receipt.
+            request_id: text("request-id").or(text("receipt")).map(own),
+            receipt_id: text("receipt").map(own),
+            heart_beat: format!("{can},{want}"),
+        });
+        Ok(())
+    }
+
+    /// Whether the login is good has been decided; the broker machine may still refuse it.
+    pub(super) fn decided(&mut self, outcome: Result<Admitted, Denied>, out: &mut Output) {
+        let State::Proving(proving) = &mut self.state else { return };
+        let Proving { until_ms, user, request_id, receipt_id, heart_beat } = std::mem::take(proving);
+        let admitted = match outcome {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                let failure = Failure::Fatal(RefusalKind::Security, denied.text(user.as_deref()));
+                return self.fail(failure, receipt_id.as_deref(), out);
+            }
+        };
+        self.rights.admit(admitted, user.as_ref(), self.config.user_id);
         self.state = State::Connecting { until_ms };
-        // Older clients of ActiveMQ ask with a receipt.
-        let request_id = text("request-id").or(text("receipt")).map(own);
-        let receipt = self.expect(Pending::Connect { request_id, heart_beat: format!("{can},{want}") });
+        let receipt = self.expect(Pending::Connect { request_id, heart_beat });
         let connect = Connect {
             client_id: self.client_id.clone(),
             connection: self.producer.connection.clone(),
-            user,
+            user: self.rights.user(),
+            groups: self.rights.groups(),
             remote: self.config.remote.clone(),
             failover_reconnect: false,
             link_stealing: false,
             receipt: Some(receipt),
         };
         push(out, Command::Connect(Box::new(connect)));
-        Ok(())
     }
 
     /// The broker machine took the login.

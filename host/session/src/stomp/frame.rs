@@ -31,14 +31,14 @@ impl StompSession {
             C::Begin => self.begin(frame, out),
             C::Commit => self.commit(frame, out),
             C::Abort => self.abort(frame, out),
-            C::Subscribe => self.subscribe(frame, out),
+            C::Subscribe => self.subscribe(frame, now_ms, out),
             C::Unsubscribe => self.unsubscribe(frame, out),
             C::Disconnect => {
                 self.disconnect(frame, out);
                 Ok(())
             }
             // ActiveMQ has always taken the shortened names.
-            C::Unknown(name) if name.starts_with("SUB") => self.subscribe(frame, out),
+            C::Unknown(name) if name.starts_with("SUB") => self.subscribe(frame, now_ms, out),
             C::Unknown(name) if name.starts_with("UNSUB") => self.unsubscribe(frame, out),
             C::Connect | C::Stomp => fatal("Already connected: a duplicate CONNECT or STOMP frame came"),
             C::Connected | C::Message | C::Receipt | C::Error => {
@@ -48,7 +48,7 @@ impl StompSession {
         }
     }
 
-    fn subscribe(&mut self, frame: &Frame, out: &mut Output) -> Result<(), Failure> {
+    fn subscribe(&mut self, frame: &Frame, now_ms: i64, out: &mut Output) -> Result<(), Failure> {
         let text = |name| frame.get(name).map(|value| &**value);
         let id = text("id");
         if id.is_none() && self.version != Version::V1_0 {
@@ -72,6 +72,9 @@ impl StompSession {
             (None, Some(text)) => Some(self.selector("", text)?),
         };
         let destination = self.destinations.resolve(header, true, out).map_err(Failure::Refused)?;
+        self.rights
+            .check_read(&destination, now_ms, &mut self.stats)
+            .map_err(|refusal| Failure::Refused(refusal.message.to_string()))?;
         let durable_name = text("activemq.subscriptionName");
         if durable_name.is_some() && destination.kind.is_queue() {
             return refused("Invalid Subscription: cannot durably subscribe to a Queue destination!");
@@ -166,6 +169,9 @@ impl StompSession {
                 None if self.version == Version::V1_0 => own(name),
                 None => return refused("a durable subscription belongs to a client-id; send one with CONNECT"),
             };
+            self.rights
+                .check_owner(&client_id, self.client_id.as_ref())
+                .map_err(|refusal| Failure::Refused(refusal.message.to_string()))?;
             let receipt = self.receipt(frame);
             push(out, Command::RemoveDurable { client_id, name: own(name), receipt });
             return Ok(());

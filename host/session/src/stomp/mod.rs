@@ -1,11 +1,11 @@
 //! STOMP 1.0, 1.1 and 1.2 as ActiveMQ speaks them (rows X06, X07).
 //!
 //! ```text
-//!   Login ──CONNECT──> Connecting ──reply──> Connected ──DISCONNECT──> Leaving ──reply──> Closed
-//!     └────── anything else, silence, too many bytes: ERROR ──────────────────────────────^
+//!   Login ──CONNECT──> Proving ──login()──> Connecting ──reply──> Connected ──DISCONNECT──> Leaving ──reply──> Closed
+//!     └────── anything else, silence, too many bytes: ERROR ───────────────────────────────────────────────────^
 //! ```
 //!
-//! While the broker machine has not answered CONNECT, and while too many receipts are outstanding, [`Session::receive`]
+//! While CONNECT is not decided, by whoever decides logins and by the broker machine, and while too many receipts are outstanding, [`Session::receive`]
 //! leaves the buffer alone and [`Session::has_more`] stays true: the caller reads no more and calls again after the
 //! next [`Session::handle`]. A pause is the caller's to keep; here it only stops the clock of the client's silence.
 //!
@@ -32,7 +32,8 @@ use message::{Command, Event, ProducerId, Receipt, Refusal, RefusalKind, Subscri
 use rustc_hash::FxHashMap;
 use wire::stomp::{self, Decoder, Frame, FrameWriter, Item, Version};
 
-use crate::{Config, Output, Session, Stats};
+use crate::rights::Rights;
+use crate::{Admitted, Config, Denied, Output, Session, Stats};
 use destination::Destinations;
 use heart_beat::HeartBeat;
 use subscription::Subscription;
@@ -62,6 +63,7 @@ pub struct StompSession {
     /// Keys by the id that the client gave, oldest first, none empty.
     subscription_ids: FxHashMap<Text, Vec<SubscriptionKey>>,
     last_subscription: SubscriptionKey,
+    rights: Rights,
     transactions: FxHashMap<Text, Transaction>,
     last_transaction: TransactionKey,
     pending: FxHashMap<Receipt, Pending>,
@@ -91,6 +93,8 @@ enum State {
         /// The command line of the frame that is arriving was looked at.
         greeted: bool,
     },
+    /// Whether the login is good is being decided.
+    Proving(connect::Proving),
     /// The login is with the broker machine.
     Connecting {
         /// When patience ends.
@@ -153,6 +157,7 @@ impl StompSession {
             subscriptions: BTreeMap::new(),
             subscription_ids: FxHashMap::default(),
             last_subscription: 0,
+            rights: Rights::new(&config),
             transactions: FxHashMap::default(),
             last_transaction: 0,
             pending: FxHashMap::default(),
@@ -170,7 +175,7 @@ impl StompSession {
 
     /// Whether frames must wait in the buffer for an answer of the broker machine.
     fn is_held(&self) -> bool {
-        matches!(self.state, State::Connecting { .. }) || self.pending.len() >= RECEIPTS_PENDING_MAX
+        matches!(self.state, State::Proving(_) | State::Connecting { .. }) || self.pending.len() >= RECEIPTS_PENDING_MAX
     }
 
     /// Whether the client can be heard at all.
@@ -395,9 +400,19 @@ impl Session for StompSession {
         }
     }
 
+    fn login(&mut self, outcome: Result<Admitted, Denied>, now_ms: i64, out: &mut Output) {
+        let before = out.bytes.len();
+        self.decided(outcome, out);
+        if out.bytes.len() > before {
+            self.heart_beat.note_write(now_ms);
+        }
+    }
+
     fn tick(&mut self, now_ms: i64, out: &mut Output) {
         match self.state {
-            State::Login { until_ms, .. } | State::Connecting { until_ms } => {
+            State::Login { until_ms, .. }
+            | State::Proving(connect::Proving { until_ms, .. })
+            | State::Connecting { until_ms } => {
                 if now_ms >= until_ms {
                     let waited = self.config.login_ms_max;
                     self.stats.limit_hit = Some("login_ms_max");
@@ -409,7 +424,10 @@ impl Session for StompSession {
                 if self.is_deaf() || matches!(self.state, State::Leaving) {
                     self.heart_beat.note_read(now_ms);
                 }
-                if let Some(silence) = self.heart_beat.silence_at(now_ms) {
+                if now_ms >= self.rights.until_ms() {
+                    let message = "the token of this connection has expired; log in again".to_owned();
+                    self.fail(Failure::Fatal(RefusalKind::Security, message), None, out);
+                } else if let Some(silence) = self.heart_beat.silence_at(now_ms) {
                     let message = format!("nothing was received for {silence} ms, the agreed heart-beat is shorter");
                     self.fail(Failure::Fatal(RefusalKind::IllegalState, message), None, out);
                 } else {
@@ -422,8 +440,13 @@ impl Session for StompSession {
 
     fn timeout_ms(&self) -> Option<i64> {
         match self.state {
-            State::Login { until_ms, .. } | State::Connecting { until_ms } => Some(until_ms),
-            State::Connected | State::Leaving => self.heart_beat.timeout_ms(),
+            State::Login { until_ms, .. }
+            | State::Proving(connect::Proving { until_ms, .. })
+            | State::Connecting { until_ms } => Some(until_ms),
+            State::Connected | State::Leaving => {
+                let until_ms = Some(self.rights.until_ms()).filter(|until_ms| *until_ms < i64::MAX);
+                [self.heart_beat.timeout_ms(), until_ms].into_iter().flatten().min()
+            }
             State::Closed => None,
         }
     }
@@ -434,7 +457,7 @@ impl Session for StompSession {
 
     fn buffer_bytes_max(&self) -> usize {
         match self.state {
-            State::Login { .. } | State::Connecting { .. } => self.config.login_bytes_max + BUFFER_SLACK_BYTES,
+            State::Login { .. } | State::Proving(_) | State::Connecting { .. } => self.config.login_bytes_max + BUFFER_SLACK_BYTES,
             _ => {
                 let head = stomp::Limits::default().head_bytes_max;
                 self.config.frame_bytes_max.saturating_add(head + BUFFER_SLACK_BYTES)

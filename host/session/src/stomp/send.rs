@@ -96,6 +96,10 @@ impl StompSession {
         let priority: i32 = number("priority", standard.priority, 4)?;
         let group_sequence = number("JMSXGroupSeq", standard.group_sequence, 0)?;
         let destination = self.destinations.resolve_sent(header, out).map_err(Failure::Refused)?;
+        if let Err(refusal) = self.rights.check_write(&destination, now_ms, &mut self.stats) {
+            self.spoil(frame, standard.transaction, &refusal);
+            return refused(&*refusal.message);
+        }
         let reply_to = match standard.reply_to {
             None => None,
             Some(header) => match self.destinations.resolve(header, false, out) {
@@ -119,7 +123,7 @@ impl StompSession {
         let id = MessageId { producer: self.producer.clone(), sequence: self.sequence, text_view: None };
         let packed = Packed::new(body_kind, &frame.body, [standard.correlation_id, standard.kind, standard.group_id]);
         let [correlation_id, kind, group_id] = packed.texts;
-        let message = Message {
+        let mut message = Message {
             reply_to,
             correlation_id,
             kind,
@@ -139,6 +143,7 @@ impl StompSession {
             properties,
             ..Message::new(id, destination)
         };
+        self.rights.stamp(&mut message.user_id);
         self.stats.messages_in += 1;
         let receipt = self.receipt(frame);
         push(out, Command::Publish(Publish { message: Arc::new(message), transaction, receipt, window_bytes: None }));

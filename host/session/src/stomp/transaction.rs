@@ -1,6 +1,6 @@
 //! BEGIN, COMMIT and ABORT.
 
-use message::{Command, SubscriptionKey, TransactionKey};
+use message::{Command, Receipt, Refusal, SubscriptionKey, Text, TransactionKey};
 use wire::stomp::Frame;
 
 use super::subscription::Held;
@@ -16,6 +16,8 @@ pub(super) struct Transaction {
     pub(super) key: TransactionKey,
     /// What was acknowledged in it, to be put back by ABORT.
     pub(super) acked: Vec<(SubscriptionKey, Held)>,
+    /// A send that nobody waited for was refused here, so it can only be aborted (row W20).
+    failed: Option<Text>,
 }
 
 impl StompSession {
@@ -44,14 +46,29 @@ impl StompSession {
         }
         self.last_transaction += 1;
         let key = self.last_transaction;
-        self.transactions.insert(own(name), Transaction { key, acked: Vec::new() });
+        self.transactions.insert(own(name), Transaction { key, acked: Vec::new(), failed: None });
         let receipt = self.receipt(frame);
         push(out, Command::Begin { transaction: key, receipt });
         Ok(())
     }
 
+    /// Refuses the commit of a transaction that misses a message, unless the client waits for that message's own answer.
+    pub(super) fn spoil(&mut self, frame: &Frame, transaction: Option<&str>, refusal: &Refusal) {
+        if frame.get("receipt").is_none()
+            && let Some(transaction) = transaction.and_then(|name| self.transactions.get_mut(name))
+        {
+            transaction.failed.get_or_insert_with(|| refusal.message.clone());
+        }
+    }
+
     pub(super) fn commit(&mut self, frame: &Frame, out: &mut Output) -> Result<(), Failure> {
-        let transaction = self.end_transaction(frame, "committing")?.key;
+        let transaction = self.end_transaction(frame, "committing")?;
+        if let Some(why) = &transaction.failed {
+            let why = format!("the transaction was rolled back: {why}");
+            self.roll_back(transaction, None, out);
+            return refused(why);
+        }
+        let transaction = transaction.key;
         let receipt = self.receipt(frame);
         push(out, Command::Commit { transaction, receipt });
         Ok(())
@@ -60,14 +77,18 @@ impl StompSession {
     /// What was acknowledged in the transaction may be acknowledged again.
     pub(super) fn abort(&mut self, frame: &Frame, out: &mut Output) -> Result<(), Failure> {
         let transaction = self.end_transaction(frame, "aborting")?;
+        let receipt = self.receipt(frame);
+        self.roll_back(transaction, receipt, out);
+        Ok(())
+    }
+
+    fn roll_back(&mut self, transaction: Transaction, receipt: Option<Receipt>, out: &mut Output) {
         for (key, held) in transaction.acked {
             if let Some(subscription) = self.subscriptions.get_mut(&key) {
                 subscription.put_back(held);
             }
         }
-        let receipt = self.receipt(frame);
         push(out, Command::Rollback { transaction: transaction.key, receipt });
-        Ok(())
     }
 
     fn end_transaction(&mut self, frame: &Frame, what: &str) -> Result<Transaction, Failure> {

@@ -22,6 +22,7 @@ import cases_browser  # noqa: F401
 import cases_durable  # noqa: F401
 import cases_error  # noqa: F401
 import cases_load  # noqa: F401
+import cases_secured
 
 
 def attempt(host, port, name, run):
@@ -48,11 +49,12 @@ def main():
     parser.add_argument("--skip", action="append", default=[], help="leave these out; may be given more than once")
     parser.add_argument("--jobs", type=int, default=4, help="how many cases run at the same time")
     parser.add_argument("--times", action="store_true", help="print how long each case took")
+    parser.add_argument("--secured", action="store_true", help="run the cases for a broker with users and rights")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
 
     cases = [
-        (name, run) for name, run in CASES
+        (name, run) for name, run in (cases_secured.SECURED if options.secured else CASES)
         if name.startswith(options.only) and not name.startswith(tuple(options.skip))
     ]
     passed = failed = 0

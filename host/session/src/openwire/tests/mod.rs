@@ -6,25 +6,24 @@ mod hostile;
 mod lifecycle;
 mod login;
 mod messages;
+mod rights;
 
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use message::{Command as Ask, Delivery, Event, Message, MessageId, Receipt, Refusal, RefusalKind, Text};
+use plugin::auth::Principal;
 use wire::openwire::{self as ow, Command, Format, Header, Limits, Property, WireFormatInfo};
 
 use super::{OpenWireSession, Options};
-use crate::{Authenticator, BrokerInfo, Config, Credentials, Denied, Output, Session};
+use crate::{Admitted, BrokerInfo, Config, Credentials, Denied, Output, Session, UserId};
 
-struct Gate;
-
-impl Authenticator for Gate {
-    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Text>, Denied> {
-        match (credentials.user, credentials.password) {
-            (Some("eve"), _) => Err(Denied),
-            (user, _) => Ok(user.map(Text::from)),
+/// Who comes in.
+fn decide(credentials: &Credentials) -> Result<Admitted, Denied> {
+        match (credentials.user.as_deref(), credentials.password.as_deref()) {
+            (Some("eve"), _) => Err(Denied::Invalid),
+            (user, _) => Ok(Admitted::forever(Principal { name: user.unwrap_or_default().into(), ..Default::default() })),
         }
-    }
 }
 
 fn config() -> Config {
@@ -45,7 +44,10 @@ fn config() -> Config {
         heart_beat_ms_min: 10_000,
         selector: selector::Limits::default(),
         properties: message::properties::Limits { count_max: 8, ..Default::default() },
-        authenticator: Arc::new(Gate),
+        certificate_subject: None,
+        authorizer: None,
+        verdicts_max: 4,
+        user_id: UserId::Client,
     }
 }
 
@@ -57,6 +59,8 @@ struct Peer {
     now: i64,
     command_id: i32,
     rest: BytesMut,
+    /// Logins are decided by the test, not at once.
+    patient: bool,
 }
 
 const CONNECTION: &str = "ID:client-1:1";
@@ -74,6 +78,7 @@ impl Peer {
             now: 1_000_000,
             command_id: 0,
             rest: BytesMut::new(),
+            patient: false,
         };
         peer.session.open(peer.now, &mut peer.out);
         peer
@@ -119,6 +124,11 @@ impl Peer {
     fn receive(&mut self, bytes: &[u8]) {
         self.rest.extend_from_slice(bytes);
         self.session.receive(&mut self.rest, self.now, &mut self.out);
+        if !self.patient
+            && let Some(credentials) = self.out.login.take()
+        {
+            self.session.login(decide(&credentials), self.now, &mut self.out);
+        }
     }
 
     fn encode(&mut self, command: &Command) -> Vec<u8> {

@@ -4,6 +4,7 @@ mod acknowledging;
 mod delivering;
 mod hostile;
 mod login;
+mod rights;
 mod sending;
 mod subscribing;
 mod timing;
@@ -11,24 +12,24 @@ mod timing;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use message::{Command, Delivery, Destination, Event, Message, MessageId, ProducerId, Receipt, Refusal, Text};
+use message::{Command, Delivery, Destination, Event, Message, MessageId, ProducerId, Receipt, Refusal};
+use plugin::auth::Principal;
 use wire::stomp::{Decoder, Frame, Item, Limits, Version};
 
 use super::StompSession;
-use crate::{Authenticator, BrokerInfo, Config, Credentials, Denied, Output, Session};
+use crate::{Admitted, BrokerInfo, Config, Credentials, Denied, Output, Session, UserId};
 
 const START_MS: i64 = 1_000_000;
 
-struct House;
-
-impl Authenticator for House {
-    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Option<Text>, Denied> {
-        match (credentials.user, credentials.password) {
-            (None, None) => Ok(None),
-            (Some("admin"), Some("secret")) => Ok(Some("admin".into())),
-            _ => Err(Denied),
+/// Who comes in.
+fn decide(credentials: &Credentials) -> Result<Admitted, Denied> {
+        match (credentials.user.as_deref(), credentials.password.as_deref()) {
+            (None, None) => Ok(Admitted::forever(Principal::default())),
+            (Some("admin"), Some("secret")) => {
+                Ok(Admitted::forever(Principal { name: "admin".into(), ..Default::default() }))
+            }
+            _ => Err(Denied::Invalid),
         }
-    }
 }
 
 fn config() -> Config {
@@ -49,7 +50,10 @@ fn config() -> Config {
         heart_beat_ms_min: 100,
         selector: selector::Limits::default(),
         properties: message::properties::Limits::default(),
-        authenticator: Arc::new(House),
+        certificate_subject: None,
+        authorizer: None,
+        verdicts_max: 4,
+        user_id: UserId::Client,
     }
 }
 
@@ -60,6 +64,8 @@ struct Bench {
     now_ms: i64,
     out: Output,
     version: Version,
+    /// Logins are decided by the test, not at once.
+    patient: bool,
 }
 
 impl Bench {
@@ -74,6 +80,7 @@ impl Bench {
             now_ms: START_MS,
             out: Output::default(),
             version: Version::V1_0,
+            patient: false,
         };
         bench.session.open(START_MS, &mut bench.out);
         bench
@@ -105,6 +112,11 @@ impl Bench {
         loop {
             let before = self.buffer.len();
             self.session.receive(&mut self.buffer, self.now_ms, &mut self.out);
+            if !self.patient
+                && let Some(credentials) = self.out.login.take()
+            {
+                self.session.login(decide(&credentials), self.now_ms, &mut self.out);
+            }
             if !self.session.has_more() || self.buffer.len() == before {
                 return;
             }

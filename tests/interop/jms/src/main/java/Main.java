@@ -3,7 +3,7 @@ import java.util.List;
 
 /**
  * Black-box JMS suite. Main URL [--only PREFIX] [--skip PREFIX] [--via failover] [--slow N] [--verbose] [--list], or Main URL MODE for the
- * restart modes of Restart. --slow N multiplies the bounds of the cases, for a busy machine. One line per case, a closing line, exit code 0 when every case passed.
+ * restart modes of Restart; mode secured runs the cases of Secured. --slow N multiplies the bounds of the cases, for a busy machine. One line per case, a closing line, exit code 0 when every case passed.
  */
 public final class Main {
     static boolean verbose;
@@ -33,6 +33,11 @@ public final class Main {
         if (url == null) usage();
         Case.url = url;
         Case.failover = failover;
+        if ("secured".equals(mode)) {
+            Runner runner = new Runner(only, skip, verbose, list);
+            Secured.cases(runner);
+            System.exit(runner.run());
+        }
         if (mode != null) System.exit(Restart.run(mode));
 
         Runner runner = new Runner(only, skip, verbose, list);
@@ -55,6 +60,7 @@ public final class Main {
 
     private static void usage() {
         System.err.println("usage: Main URL [--only PREFIX]... [--skip PREFIX]... [--via failover] [--slow N] [--verbose] [--list]");
+        System.err.println("       Main URL secured");
         System.err.println("       Main URL restart-durable|restart-queue|restart-xa|restart-failover");
         System.exit(2);
     }

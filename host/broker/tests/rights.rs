@@ -1,0 +1,120 @@
+//! Rights that only the core can look at: making, removing, and what wildcards reach.
+
+mod house;
+
+use std::sync::Arc;
+
+use broker::Config;
+use house::{House, wish};
+use message::{Command, Destination, Message};
+use plugin::auth::{Action, Guard, Permit, Principal, Request};
+
+/// "root" may do everything, others may read and make only what has "open" in its name.
+struct Names;
+
+impl Guard for Names {
+    fn allows(&self, principal: &Principal, request: Request<'_>, now_ms: i64) -> Permit {
+        assert_ne!(request.action, Action::Write, "the session asks that");
+        let allowed = principal.name == "root" || request.name.contains("open");
+        Permit { allowed, until_ms: now_ms + 1000 }
+    }
+}
+
+fn guarded() -> House {
+    let mut house = House::with(Config::default());
+    house.broker.set_guard(Arc::new(Names));
+    for (connection, user) in [(1, "root"), (2, "bob")] {
+        house.log_in(connection, Some(user), Some(["c1", "c2"][connection as usize - 1]), false);
+        house.take(connection);
+    }
+    house
+}
+
+fn send(house: &mut House, connection: u64, to: &str, text: &str) {
+    let message: Message = house.message(connection, to, text);
+    house.publish(connection, message, Some(9));
+}
+
+/// A destination is made by who may administer it, in whatever way; one that exists is for all who may use it.
+#[test]
+fn only_who_may_makes_and_removes_destinations() {
+    let mut house = guarded();
+    let queue = |name: &str| Destination::queue(name.to_owned());
+    let attempts: [fn(&mut House, u64, &str); 3] = [
+        |house, connection, name| send(house, connection, &format!("queue://{name}"), "x"),
+        |house, connection, name| {
+            let destination = Destination::queue(name.to_owned());
+            house.act(connection, Command::AddDestination { destination, receipt: Some(9) });
+        },
+        |house, connection, name| {
+            let mut wish = wish(connection, 1, &format!("queue://{name}"));
+            wish.receipt = Some(9);
+            house.act(connection, Command::Subscribe(Box::new(wish)));
+        },
+    ];
+    for (at, attempt) in attempts.into_iter().enumerate() {
+        let name = format!("closed.{at}");
+        attempt(&mut house, 2, &name);
+        let replies = house.replies(2);
+        assert!(matches!(&replies[..], [Err(text)] if text.contains("not authorized to create")), "{at}: {replies:?}");
+        attempt(&mut house, 2, &format!("open.{at}"));
+        assert!(house.replies(2).iter().all(Result::is_ok), "{at}");
+        attempt(&mut house, 1, &name);
+        house.take(1);
+        attempt(&mut house, 2, &name);
+        assert!(house.replies(2).iter().all(Result::is_ok), "{at}: it exists now");
+        house.act(2, Command::Unsubscribe { subscription: 1, last_delivered: None, receipt: None });
+        house.take(2);
+    }
+    send(&mut house, 2, "queue://open.0,closed.9", "x");
+    assert!(house.replies(2).iter().all(Result::is_err), "each part of a composite counts");
+    for (name, refused) in [("closed.0", true), ("open.0", false), ("absent", false)] {
+        house.act(2, Command::RemoveDestination { destination: queue(name), receipt: Some(9) });
+        assert_eq!(house.replies(2).iter().any(Result::is_err), refused, "{name}");
+    }
+}
+
+/// A consumer with wildcards is served from the queues that it may read, those made later too, and its browser sees
+/// no others.
+#[test]
+fn wildcards_reach_what_may_be_read_and_no_more() {
+    let mut house = guarded();
+    send(&mut house, 1, "queue://A.open", "1");
+    send(&mut house, 1, "queue://A.closed", "2");
+    house.subscribe(2, 1, "queue://A.>");
+    send(&mut house, 1, "queue://A.open.late", "3");
+    send(&mut house, 1, "queue://A.closed.late", "4");
+    assert_eq!(house.texts(2), ["1", "3"]);
+    let mut browser = wish(2, 2, "queue://A.>");
+    browser.browser = true;
+    house.act(2, Command::Subscribe(Box::new(browser)));
+    assert!(house.texts(2).iter().all(|text| text != "2" && text != "4"));
+}
+
+/// Topics likewise, and a durable subscription whose owner was away when the broker came back gets nothing on its
+/// return that it may not read.
+#[test]
+fn wildcards_over_topics_are_looked_at_topic_by_topic() {
+    let mut house = guarded();
+    let mut durable = wish(2, 1, "topic://T.>");
+    durable.durable_name = Some("d".into());
+    house.act(2, Command::Subscribe(Box::new(durable.clone())));
+    house.subscribe(2, 2, "topic://T.*");
+    house.take(2);
+    send(&mut house, 1, "topic://T.open", "1");
+    send(&mut house, 1, "topic://T.closed", "2");
+    assert_eq!(house.texts(2), ["1", "1"]);
+    house.act(2, Command::Disconnect);
+    send(&mut house, 1, "topic://T.closed", "3");
+    let mut house = house.restart(Config::default(), true);
+    house.broker.set_guard(Arc::new(Names));
+    house.log_in(1, Some("root"), Some("c1"), false);
+    send(&mut house, 1, "topic://T.closed", "4");
+    send(&mut house, 1, "topic://T.open", "5");
+    house.log_in(2, Some("bob"), Some("c2"), false);
+    house.take(2);
+    house.act(2, Command::Subscribe(Box::new(durable)));
+    house.settle();
+    let texts = house.texts(2);
+    assert_eq!(texts.iter().filter(|text| !text.starts_with('1')).collect::<Vec<_>>(), ["5"]);
+}
