@@ -29,6 +29,7 @@ if [ "${1:-}" = test ]; then
     python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3-venv"
     want go golang-go
     want fusermount3 fuse3
+    want openssl openssl
 fi
 have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || packages="$packages rustup curl"
 

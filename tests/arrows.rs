@@ -50,6 +50,7 @@ fn arrows_go_one_way() {
         }
         if PURE.contains(room) {
             assert!(!uses.contains("tokio"), "{room} must not know tokio");
+            assert!(!uses.contains("rustls"), "{room} must not know TLS");
         }
     }
 }

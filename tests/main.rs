@@ -10,3 +10,4 @@ mod openwire;
 mod policies;
 mod security;
 mod support;
+mod tls;

@@ -16,6 +16,8 @@ pub(crate) struct Broker {
     child: Child,
     pub(crate) openwire: SocketAddr,
     pub(crate) stomp: SocketAddr,
+    /// All ports by the word that they were announced with.
+    listening: Vec<(String, SocketAddr)>,
     pub(crate) home: tempfile::TempDir,
 }
 
@@ -61,7 +63,7 @@ impl Broker {
             .spawn()
             .expect("the program starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let (mut openwire, mut stomp) = (None, None);
+        let mut listening: Vec<(String, SocketAddr)> = Vec::new();
         loop {
             let Some(Ok(line)) = lines.next() else {
                 panic!(
@@ -70,14 +72,18 @@ impl Broker {
                 )
             };
             match line.split(' ').collect::<Vec<_>>()[..] {
-                ["listening", "openwire", address] => openwire = address.parse().ok(),
-                ["listening", "stomp", address] => stomp = address.parse().ok(),
+                ["listening", word, address] => listening.push((word.to_owned(), address.parse().expect("an address"))),
                 ["ready"] => break,
                 _ => {}
             }
         }
-        let (openwire, stomp) = (openwire.expect("an OpenWire port"), stomp.expect("a STOMP port"));
-        Broker { child, openwire, stomp, home }
+        let (openwire, stomp) = (port(&listening, "openwire"), port(&listening, "stomp"));
+        Broker { child, openwire, stomp, listening, home }
+    }
+
+    /// The port that was announced with this word.
+    pub(crate) fn listening(&self, word: &str) -> SocketAddr {
+        port(&self.listening, word)
     }
 
     pub(crate) fn pid(&self) -> i32 {
@@ -162,6 +168,10 @@ impl Broker {
     pub(crate) fn client(&self) -> Stomp {
         Stomp::connect(self.stomp)
     }
+}
+
+fn port(listening: &[(String, SocketAddr)], word: &str) -> SocketAddr {
+    listening.iter().find(|(known, _)| known == word).unwrap_or_else(|| panic!("no {word} in {listening:?}")).1
 }
 
 /// The number behind `name=` in a line of a report.

@@ -16,6 +16,14 @@ trap cleanup EXIT INT TERM
 
 configure() { # configure OPENWIRE_PORT STOMP_PORT
     cat >"$home/jackfield.toml" <<TOML
+[tls]
+certificate = "$home/broker.pem"
+key = "$home/broker.key"
+client_ca = "$home/ca.pem"
+[[connector]]
+uri = "ssl://127.0.0.1:0?needClientAuth=true"
+[[connector]]
+uri = "stomp+ssl://127.0.0.1:0?needClientAuth=true"
 [[connector]]
 name = "openwire"
 uri = "tcp://127.0.0.1:$1"
@@ -35,6 +43,8 @@ start() {
     done
     openwire=$(sed -n 's/^listening openwire //p' "$home/out")
     stomp=$(sed -n 's/^listening stomp //p' "$home/out")
+    openwire_ssl=$(sed -n 's/^listening openwire+ssl //p' "$home/out")
+    stomp_ssl=$(sed -n 's/^listening stomp+ssl //p' "$home/out")
 }
 
 # A client that says READY, has the broker killed, and goes on when told that it is back.
@@ -56,12 +66,22 @@ through_a_kill() { # through_a_kill MODE
     grep -E '^(PASS|FAIL)' "$home/$1.out"
 }
 
+./certificates.sh "$home"
 configure 0 0
 start
 status=0
 # XA and message groups are not served yet; every other case is.
 jms/run.sh "tcp://$openwire" --skip xa. --skip delivery.message-groups || status=1
 stomp/run.sh "${stomp%:*}" "${stomp##*:}" --skip group. || status=1
+
+echo "over TLS, with client certificates"
+stores="-Djavax.net.ssl.trustStore=$home/trust.p12 -Djavax.net.ssl.trustStorePassword=interop"
+stores="$stores -Djavax.net.ssl.keyStore=$home/client.p12 -Djavax.net.ssl.keyStorePassword=interop"
+JAVA_TOOL_OPTIONS=$stores jms/run.sh "ssl://$openwire_ssl" --only messages. --only tx. --only durable. --only load. || status=1
+. ./cache.sh
+PYTHONDONTWRITEBYTECODE=1 "$cache/venv/bin/python" stomp/python/suite.py "${stomp_ssl%:*}" "${stomp_ssl##*:}" --skip group. \
+    --tls "$home/ca.pem" "$home/client.pem" "$home/client.key" || status=1
+
 configure "${openwire##*:}" "${stomp##*:}"
 for mode in restart-queue restart-durable restart-failover; do
     through_a_kill "$mode" || { echo "FAIL $mode"; status=1; }

@@ -389,8 +389,14 @@ impl Broker {
     ) -> Key {
         let first = topics.first().map(|topic| topic.name.clone()).unwrap_or_default();
         let settings = Arc::new(self.config.settings(false, &first).clone());
-        let subscription =
-            Subscription { topics: topics.clone(), selector, no_local, consumer, durable: Some(id.clone()), reader: None };
+        let subscription = Subscription {
+            topics: topics.clone(),
+            selector,
+            no_local,
+            consumer,
+            durable: Some(id.clone()),
+            reader: None,
+        };
         let line = self.lines.insert(Line::new(LineKind::Subscription(Box::new(subscription)), Some(log), settings));
         self.durables.insert(id, line);
         self.index_topics(line, &topics);

@@ -56,7 +56,8 @@ Examples:
     Bench(bench::Args),
 }
 
-/// Run the broker until it is told to stop (SIGTERM, or Ctrl-C). SIGUSR1 has it log how things stand.
+/// Run the broker until it is told to stop (SIGTERM, or Ctrl-C). SIGUSR1 has it log how things stand, SIGHUP has it read
+/// its certificates again.
 ///
 /// Standard output has a line for each port, such as `listening openwire 127.0.0.1:61616`, then `ready`. Everything
 /// else goes to standard error.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::certificates::Certificates;
 use crate::cli::{ConfigCommand, ConfigFile};
 use crate::config::{self, Config};
 use crate::exit::Exit;
@@ -55,11 +56,17 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
     match command {
         ConfigCommand::Show(_) => print!("{}", config::show(&found.config)),
         ConfigCommand::Check(_) => {
-            let found_config = &found.config;
-            let (stock, components) = (&found_config.stock_policies, &found_config.components);
-            if let Err(errors) = Policies::new(found_config.policy, stock, components) {
-                for error in errors {
-                    eprintln!("jackfield: {error:#}");
+            let mut wrong = Vec::new();
+            if let Err(problems) = Certificates::load(&found.config) {
+                wrong.extend(problems.iter().map(ToString::to_string));
+            }
+            let Config { policy, stock_policies, components, .. } = &found.config;
+            if let Err(errors) = Policies::new(*policy, stock_policies, components) {
+                wrong.extend(errors.iter().map(|error| format!("{error:#}")));
+            }
+            if !wrong.is_empty() {
+                for what in wrong {
+                    eprintln!("jackfield: {what}");
                 }
                 return Exit::Config;
             }

@@ -6,6 +6,7 @@
 //! Start reading at [`main`], then `serve` for the wiring, `config` for the file, `client` for `send` and `receive`.
 
 mod bench;
+mod certificates;
 mod cli;
 mod client;
 mod config;

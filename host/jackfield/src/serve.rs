@@ -8,8 +8,9 @@ use std::time::Instant;
 use journal::JournalError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
-use server::{Listener, Server};
+use server::{ClientAuth, Listener, Server};
 
+use crate::certificates::Certificates;
 use crate::cli;
 use crate::config::{Config, protocol_name};
 use crate::config_file::{self, Found};
@@ -38,9 +39,19 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
     }
     ask_for_descriptors();
     say_what_holds(&found);
-    match start(&found.config) {
+    // Before anything is touched: whoever mistyped a file's name has nothing to clean up.
+    let certificates = match Certificates::load(&found.config) {
+        Ok(certificates) => certificates,
+        Err(problems) => {
+            for problem in problems {
+                tracing::error!("{problem}");
+            }
+            return Exit::Config;
+        }
+    };
+    match start(&found.config, &certificates) {
         Ok(server) => {
-            signals.reach(&server);
+            signals.reach(&server, certificates);
             announce(&server, begun);
             end(server.wait())
         }
@@ -73,7 +84,7 @@ fn ask_for_descriptors() {
 }
 
 /// Opens journal, policies and ports; an error is logged and becomes an exit code.
-fn start(config: &Config) -> Result<Server, Exit> {
+fn start(config: &Config, certificates: &Certificates) -> Result<Server, Exit> {
     if let Err(error) = std::fs::create_dir_all(&config.data_directory) {
         tracing::error!("cannot make the data directory {}: {error}", config.data_directory.display());
         return Err(Exit::Failed);
@@ -95,8 +106,8 @@ fn start(config: &Config) -> Result<Server, Exit> {
         Exit::Config
     })?;
     let id = wiring::broker_id();
-    let started =
-        Server::start(wiring::server(config, &id, gate), config.broker(), Arc::new(journal), Box::new(policies), id);
+    let told = wiring::server(config, certificates, &id, gate);
+    let started = Server::start(told, config.broker(), Arc::new(journal), Box::new(policies), id);
     started.map_err(|error| {
         tracing::error!("{error}");
         Exit::Failed
@@ -117,7 +128,8 @@ fn say_what_holds(found: &Found) {
         return;
     }
     for connector in &config.connectors {
-        if !is_local(&connector.host) {
+        let strangers = connector.tls.is_none_or(|tls| tls.client_auth() != ClientAuth::Need);
+        if strangers && !is_local(&connector.host) {
             tracing::warn!(
                 "connector {} listens on {} and lets everybody in; name users in [security] or listen on 127.0.0.1",
                 connector.name,
@@ -146,8 +158,8 @@ fn announce(server: &Server, begun: Instant) {
         );
     }
     let mut lines = String::new();
-    for Listener { name, protocol, address } in server.listeners() {
-        let protocol = protocol_name(*protocol);
+    for Listener { name, protocol, tls, address } in server.listeners() {
+        let protocol = protocol_name(*protocol, *tls);
         tracing::info!("connector {name} listens for {protocol} on {address}");
         lines += &format!("listening {protocol} {address}\n");
     }
@@ -178,15 +190,17 @@ fn end(exit: server::Exit) -> Exit {
 struct Hands {
     stop: Box<dyn Fn() + Send + Sync>,
     report: Box<dyn Fn() + Send + Sync>,
+    certificates: Certificates,
 }
 
-/// Turns SIGTERM and SIGINT into an orderly stop, SIGUSR1 into a report of how things stand.
+/// Turns SIGTERM and SIGINT into an orderly stop, SIGUSR1 into a report of how things stand, SIGHUP into a new look at the
+/// certificates.
 struct Signals(Arc<OnceLock<Hands>>);
 
 impl Signals {
     /// Blocks the signals for this thread and those it will start, and waits for them on a thread of its own.
     fn catch() -> std::io::Result<Signals> {
-        let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1]);
+        let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGHUP]);
         signals.thread_block()?;
         let hands: Arc<OnceLock<Hands>> = Arc::default();
         let known = hands.clone();
@@ -195,7 +209,8 @@ impl Signals {
             while let Ok(signal) = signals.wait() {
                 match (signal, known.get()) {
                     (Signal::SIGUSR1, Some(hands)) => (hands.report)(),
-                    (Signal::SIGUSR1, None) => {}
+                    (Signal::SIGHUP, Some(hands)) => reload(&hands.certificates),
+                    (Signal::SIGUSR1 | Signal::SIGHUP, None) => {}
                     (_, Some(hands)) if !stopping => {
                         tracing::info!("stopping in order because of {signal}; a second one stops at once");
                         (hands.stop)();
@@ -210,10 +225,24 @@ impl Signals {
     }
 
     /// From now on signals are for this server; before, they ended the program at once.
-    fn reach(&self, server: &Server) {
-        let hands = Hands { stop: Box::new(server.stopper()), report: Box::new(server.reporter()) };
+    fn reach(&self, server: &Server, certificates: Certificates) {
+        let (stop, report) = (Box::new(server.stopper()), Box::new(server.reporter()));
+        let hands = Hands { stop, report, certificates };
         // Set once, here.
         let _ = self.0.set(hands);
+    }
+}
+
+fn reload(certificates: &Certificates) {
+    match certificates.reload() {
+        Ok(0) => tracing::info!("no connector has certificates that could be read again"),
+        Ok(connectors) => tracing::info!(connectors, "certificates were read again; new connections get them"),
+        Err(problems) => {
+            for problem in problems {
+                tracing::error!("{problem}");
+            }
+            tracing::error!("the certificates stay as they are");
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use auth::Gate;
 use message::Text;
 use plugin::auth::Guard;
-use session::{Authenticator, Authorizer, BrokerInfo};
+use session::{Authenticator, Authorizer, BrokerInfo, Protocol};
 
-use crate::config::{Config, Connector, protocol_name};
+use crate::certificates::Certificates;
+use crate::config::{Config, Connector};
 use crate::security::{self, Everybody};
 
 /// Frames taken from one connection before the broker machine gets them.
@@ -20,28 +21,37 @@ const HEART_BEAT_MS_MIN: i64 = 100;
 /// Verdicts on (action, destination) that one connection remembers.
 const VERDICTS_MAX: usize = 1000;
 
-/// What the server is told.
-pub(crate) fn server(config: &Config, broker_id: &Text, gate: Option<Arc<Gate>>) -> server::Config {
+/// What the server is told. `certificates` are those of the connectors, in their order.
+pub(crate) fn server(
+    config: &Config,
+    certificates: &Certificates,
+    broker_id: &Text,
+    gate: Option<Arc<Gate>>,
+) -> server::Config {
     let limits = gate.clone().filter(|gate| gate.limits_rights());
     let authorizer = limits.clone().map(|gate| gate as Arc<dyn Authorizer>);
     let authenticator: Arc<dyn Authenticator> = match gate {
         Some(gate) => gate,
         None => Arc::new(Everybody),
     };
-    let connectors = config.connectors.iter().map(|connector| server::Connector {
-        name: connector.name.clone(),
-        address: address(connector),
-        protocol: connector.protocol,
-        connections_max: connector.connections_max,
-        backlog: connector.backlog,
-        session: session(config, connector, broker_id, authorizer.clone()),
-    });
+    let connectors =
+        config.connectors.iter().zip(certificates.of_connectors()).map(|(connector, tls)| server::Connector {
+            name: connector.name.clone(),
+            address: address(connector),
+            protocol: connector.protocol,
+            tls: tls.clone(),
+            connections_max: connector.connections_max,
+            backlog: connector.backlog,
+            session: session(config, connector, broker_id, authorizer.clone()),
+        });
     server::Config {
         threads: config.server.threads,
         login_threads: config.server.login_threads,
         guard: limits.map(|gate| gate as Arc<dyn Guard>),
         journal_backlog_bytes_max: config.server.journal_backlog_bytes_max,
         drain_ms_max: config.server.drain_ms_max,
+        handshake_ms_max: config.tls.handshake_ms_max,
+        handshakes_max: config.tls.handshakes_max,
         ..server::Config::new(connectors.collect(), authenticator)
     }
 }
@@ -70,6 +80,7 @@ fn session(
     session::Config {
         broker: BrokerInfo { id: broker_id.clone(), name: config.broker.broker_name.clone(), url: url(connector) },
         remote: Text::new(),
+        certificate_subject: None,
         frame_bytes_max: connector.frame_bytes_max,
         inactivity_ms: connector.inactivity_ms,
         inactivity_initial_delay_ms: connector.inactivity_initial_delay_ms,
@@ -84,7 +95,6 @@ fn session(
         heart_beat_ms_min: HEART_BEAT_MS_MIN,
         selector: limits.selector,
         properties: limits.properties,
-        certificate_subject: None,
         authorizer,
         verdicts_max: VERDICTS_MAX,
         user_id: security::user_id(&config.security),
@@ -102,7 +112,12 @@ fn address(connector: &Connector) -> String {
 
 /// Where clients reach the connector: all addresses of a machine are reached by its name.
 fn url(connector: &Connector) -> Text {
-    let scheme = if protocol_name(connector.protocol) == "stomp" { "stomp" } else { "tcp" };
+    let scheme = match (connector.protocol, connector.tls.is_some()) {
+        (Protocol::OpenWire, false) => "tcp",
+        (Protocol::OpenWire, true) => "ssl",
+        (Protocol::Stomp, false) => "stomp",
+        (Protocol::Stomp, true) => "stomp+ssl",
+    };
     if matches!(connector.host.as_str(), "0.0.0.0" | "::") {
         return format!("{scheme}://{}:{}", host_name(), connector.port).into();
     }
@@ -136,7 +151,8 @@ maximum_consumers_per_connection = 7
 uri = \"stomp://0.0.0.0:61613?transport.hbGracePeriodMultiplier=2.5\"
 ";
         let config = crate::config::read(source, &policies::names()).expect("a correct file");
-        let server = server(&config, &"ID:x".into(), None);
+        let certificates = Certificates::load(&config).expect("no TLS, no files");
+        let server = server(&config, &certificates, &"ID:x".into(), None);
         assert_eq!(server.threads, 3);
         let [openwire, stomp] = &server.connectors[..] else { panic!("two connectors") };
         assert_eq!((openwire.name.as_str(), openwire.address.as_str()), ("openwire", "[::1]:61616"));

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use plugin::auth::Guard;
 use session::{Authenticator, Protocol};
 
+use crate::Tls;
+
 /// Limits and habits of the server.
 #[derive(Clone)]
 pub struct Config {
@@ -28,6 +30,10 @@ pub struct Config {
     pub read_buffer_bytes: usize,
     /// How long an orderly stop waits for sockets to take the last words, ms.
     pub drain_ms_max: u64,
+    /// How long a TLS handshake may take, ms.
+    pub handshake_ms_max: u64,
+    /// TLS handshakes that compute at the same time; further ones wait, within their time.
+    pub handshakes_max: usize,
 }
 
 /// One listening address.
@@ -39,11 +45,13 @@ pub struct Connector {
     pub address: String,
     /// Which machine speaks there.
     pub protocol: Protocol,
+    /// Certificates, where TLS is spoken. Whoever keeps a clone can replace them while the connector listens.
+    pub tls: Option<Arc<Tls>>,
     /// Connections at a time (`maximumConnections`); more are closed as they come.
     pub connections_max: usize,
     /// Connections the system may hold that were not yet accepted (`backlog`).
     pub backlog: u32,
-    /// What each session there is told; `remote` is filled in per connection.
+    /// What each session there is told; `remote` and `certificate_subject` are filled in per connection.
     pub session: session::Config,
 }
 
@@ -61,6 +69,8 @@ impl Config {
             write_buffer_bytes_max: 256 * 1024,
             read_buffer_bytes: 64 * 1024,
             drain_ms_max: 2_000,
+            handshake_ms_max: 10_000,
+            handshakes_max: 256,
         }
     }
 }

@@ -15,9 +15,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Config;
 use crate::core::{Core, now_ms};
+use crate::counters::{Counters, is_told};
 use crate::inbox::{Batch, Content, Input};
 use crate::logins::Logins;
 use crate::outbox::Outbox;
+use crate::tls::looks_like_tls;
 
 /// How long a closing connection may take to accept its last bytes.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -59,6 +61,13 @@ pub(crate) struct Connection {
     deaf: Option<String>,
     /// A batch left that may have been as large as a batch can be.
     full_batch: bool,
+    counters: Arc<Counters>,
+    /// TLS lies below: what is written leaves when it is flushed.
+    is_secured: bool,
+    /// Something was written and may not have left.
+    unflushed: bool,
+    /// Nothing was read yet.
+    fresh: bool,
 }
 
 /// Tells the core of the end, however the task ends.
@@ -70,6 +79,21 @@ impl Drop for Farewell {
     }
 }
 
+/// What [`push_out`] did.
+enum Pushed {
+    Bytes(usize),
+    Flush,
+}
+
+/// Writes what there is; without any, sees to it that what was written leaves. Safe to cancel.
+async fn push_out(writer: &mut (impl AsyncWrite + Unpin), bytes: &mut BytesMut) -> std::io::Result<Pushed> {
+    if bytes.is_empty() {
+        writer.flush().await.map(|()| Pushed::Flush)
+    } else {
+        writer.write_buf(bytes).await.map(Pushed::Bytes)
+    }
+}
+
 impl Connection {
     pub(crate) fn new(
         key: ConnectionKey,
@@ -77,6 +101,8 @@ impl Connection {
         core: Arc<Core>,
         logins: (Arc<Logins>, IpAddr),
         config: &Config,
+        counters: Arc<Counters>,
+        is_secured: bool,
     ) -> Connection {
         Connection {
             key,
@@ -98,6 +124,10 @@ impl Connection {
             reads: true,
             deaf: None,
             full_batch: false,
+            counters,
+            is_secured,
+            unflushed: false,
+            fresh: true,
         }
     }
 
@@ -140,6 +170,7 @@ impl Connection {
                 let room = self.read_bytes.max(self.buffer.len()).min(self.session.buffer_bytes_max());
                 self.buffer.reserve(room);
             }
+            let may_write = if self.out.bytes.is_empty() { self.unflushed } else { handed_over };
             let spare = self.buffer.capacity() - self.buffer.len();
             let due = self.session.timeout_ms().map_or(Duration::from_secs(60), |due| {
                 Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0))
@@ -152,13 +183,18 @@ impl Connection {
                     Ok(permit) => self.hand_over(permit),
                     Err(_) => return "the broker stopped".to_owned(),
                 },
-                wrote = writer.write_buf(&mut self.out.bytes), if handed_over && !self.out.bytes.is_empty() => {
-                    match wrote {
-                        Ok(0) => self.deaf = Some("the peer closed the connection".to_owned()),
-                        Ok(_) => self.note_written(),
-                        Err(error) => self.deaf = Some(format!("writing failed: {error}")),
+                pushed = push_out(&mut writer, &mut self.out.bytes), if may_write => match pushed {
+                    Ok(Pushed::Bytes(0)) => self.deaf = Some("the peer closed the connection".to_owned()),
+                    Ok(Pushed::Bytes(_)) => {
+                        self.unflushed = self.is_secured;
+                        self.note_written();
                     }
-                }
+                    Ok(Pushed::Flush) => self.unflushed = false,
+                    Err(error) => {
+                        self.unflushed = false;
+                        self.deaf = Some(format!("writing failed: {error}"));
+                    }
+                },
                 outcome = decided(&mut self.deciding), if self.deciding.is_some() => {
                     self.deciding = None;
                     self.session.login(outcome, now_ms(), &mut self.out);
@@ -167,6 +203,9 @@ impl Connection {
                 read = reader.read_buf(&mut self.buffer), if may_read => match read {
                     Ok(0) => return self.last_words("the peer closed the connection".to_owned()).await,
                     Ok(length) => {
+                        if std::mem::take(&mut self.fresh) && !self.is_secured && looks_like_tls(&self.buffer) {
+                            return self.mistaken();
+                        }
                         if length == spare {
                             self.read_bytes = (self.read_bytes * 8).min(self.read_bytes_max);
                         }
@@ -211,6 +250,17 @@ impl Connection {
             Some(outcome) => self.session.login(outcome, now_ms(), &mut self.out),
             None => self.deciding = Some(Box::pin(logins.clone().decide(*from, credentials))),
         }
+    }
+
+    /// A client that speaks TLS where nobody else does is told apart from one that speaks nonsense.
+    fn mistaken(self) -> String {
+        let count = self.counters.mistaken.count();
+        let why =
+            "the client speaks TLS, this connector does not; have it use tcp:// or stomp://, or a connector of ssl://";
+        if is_told(count) {
+            tracing::warn!(count, "{why}");
+        }
+        why.to_owned()
     }
 
     /// Tells the session when nothing is read from its peer, whose silence means nothing then.

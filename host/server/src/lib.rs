@@ -12,14 +12,16 @@
 //!
 //! Every arrow is bounded: a connection has at most [`Config::batches_in_flight_max`] batches of commands on the way,
 //! the core takes no commands while the writer has [`Config::journal_backlog_bytes_max`] bytes before it, and a
-//! connection that does not read gets no more than its window. Logins that take a while wait for one of
-//! [`Config::login_threads`] threads of their own.
+//! connection that does not read gets no more than its window. A TLS handshake stands between the accept and the session,
+//! on the connection's own task: [`Config::handshakes_max`] at a time, [`Config::handshake_ms_max`] long. Logins that take
+//! a while wait for one of [`Config::login_threads`] threads of their own.
 //!
 //! Start reading at [`Server`], then `core` and `connection`.
 
 mod config;
 mod connection;
 mod core;
+mod counters;
 mod gather;
 mod inbox;
 mod listener;
@@ -27,7 +29,9 @@ mod logins;
 mod outbox;
 mod report;
 mod running;
+mod tls;
 mod writer;
 
 pub use config::{Config, Connector};
 pub use running::{Exit, Listener, Recovered, Server, ServerError};
+pub use tls::{Certificates, ClientAuth, Part, Tls, TlsError, Versions};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use message::Text;
+use message::{ConnectionKey, Text};
 use session::openwire::{OpenWireSession, Options};
 use session::stomp::StompSession;
 use session::{Protocol, Session};
@@ -15,7 +15,9 @@ use tracing::Instrument;
 
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::counters::{Counters, is_told};
 use crate::logins::Logins;
+use crate::tls::{Failure, Handshakes, Secured};
 use crate::{Config, Connector};
 
 /// Pause after a failed accept: the system is out of descriptors or memory, and asking faster does not help.
@@ -50,9 +52,19 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) core: Arc<Core>,
     pub(crate) logins: Arc<Logins>,
+    pub(crate) handshakes: Handshakes,
     pub(crate) next_key: AtomicU64,
     /// Connection tasks alive.
     pub(crate) tasks: AtomicUsize,
+}
+
+/// What the connections of one listener share.
+struct Place {
+    connector: Connector,
+    shared: Arc<Shared>,
+    counters: Arc<Counters>,
+    /// Connections that are open.
+    open: AtomicUsize,
 }
 
 /// Accepts until told to stop.
@@ -66,21 +78,21 @@ pub(crate) async fn listen(
         Ok(listener) => listener,
         Err(error) => return tracing::error!(connector = connector.name, %error, "the listener failed"),
     };
-    let open = Arc::new(AtomicUsize::new(0));
-    let mut refused = 0u64;
+    let place = Arc::new(Place { connector, shared, counters: Arc::default(), open: AtomicUsize::new(0) });
+    let connector = &place.connector;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.changed() => return,
         };
         match accepted {
-            Ok((stream, peer)) if open.load(Ordering::Relaxed) < connector.connections_max => {
-                serve(stream, peer, &connector, &shared, &open);
+            Ok((stream, peer)) if place.open.load(Ordering::Relaxed) < connector.connections_max => {
+                serve(stream, peer, place.clone(), stop.clone());
             }
             Ok((stream, peer)) => {
                 drop(stream);
-                refused += 1;
-                if refused.is_power_of_two() {
+                let refused = place.counters.refused.count();
+                if is_told(refused) {
                     let limit = connector.connections_max;
                     tracing::warn!(connector = connector.name, %peer, limit, refused, "maximumConnections is reached");
                 }
@@ -94,37 +106,90 @@ pub(crate) async fn listen(
 }
 
 /// Counts a connection as long as it lives.
-struct Counted(Arc<AtomicUsize>, Arc<Shared>);
+struct Counted(Arc<Place>);
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-        self.1.tasks.fetch_sub(1, Ordering::Relaxed);
+impl Counted {
+    fn new(place: Arc<Place>) -> Counted {
+        place.counters.accepted.count();
+        place.open.fetch_add(1, Ordering::Relaxed);
+        place.shared.tasks.fetch_add(1, Ordering::Relaxed);
+        Counted(place)
     }
 }
 
-fn serve(stream: TcpStream, peer: SocketAddr, connector: &Connector, shared: &Arc<Shared>, open: &Arc<AtomicUsize>) {
-    open.fetch_add(1, Ordering::Relaxed);
-    shared.tasks.fetch_add(1, Ordering::Relaxed);
-    let counted = Counted(open.clone(), shared.clone());
-    let key = shared.next_key.fetch_add(1, Ordering::Relaxed);
-    let mut config = connector.session.clone();
-    config.remote = Text::from(format!("tcp://{peer}"));
-    let session: Box<dyn Session> = match connector.protocol {
-        Protocol::OpenWire => Box::new(OpenWireSession::new(config, Options::default())),
-        Protocol::Stomp => Box::new(StompSession::new(config)),
-    };
-    let span = tracing::info_span!("connection", connector = connector.name, key, %peer);
-    let logins = (shared.logins.clone(), peer.ip());
-    let connection = Connection::new(key, session, shared.core.clone(), logins, &shared.config);
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.shared.tasks.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Gives the connection its task.
+fn serve(stream: TcpStream, peer: SocketAddr, place: Arc<Place>, mut stop: watch::Receiver<bool>) {
+    let key = place.shared.next_key.fetch_add(1, Ordering::Relaxed);
+    let span = tracing::info_span!("connection", connector = place.connector.name, key, %peer);
+    let counted = Counted::new(place);
     let task = async move {
-        let _counted = counted;
+        let place = &counted.0;
         // Frames are gathered before they are written, so waiting for more to send helps nobody.
         let _ = stream.set_nodelay(true);
-        tracing::debug!("open");
-        let (reader, writer) = stream.into_split();
-        let why = connection.run(reader, writer).await;
-        tracing::debug!(why, "closed");
+        let Some(tls) = &place.connector.tls else {
+            tracing::debug!("open");
+            let (reader, writer) = stream.into_split();
+            let why = place.connection(key, peer, None).run(reader, writer).await;
+            return tracing::debug!(why, "closed");
+        };
+        let accepted = tokio::select! {
+            accepted = place.shared.handshakes.accept(stream, tls) => accepted,
+            _ = stop.changed() => return tracing::debug!("closed in its handshake: the broker stops"),
+        };
+        match accepted {
+            Ok(Secured { stream, subject }) => {
+                place.counters.handshakes.count();
+                tracing::debug!(subject = subject.as_deref(), "open");
+                let (reader, writer) = tokio::io::split(stream);
+                let why = place.connection(key, peer, subject).run(reader, writer).await;
+                tracing::debug!(why, "closed");
+            }
+            Err(failure) => place.tell(&failure),
+        }
     };
     tokio::spawn(task.instrument(span));
+}
+
+impl Place {
+    fn connection(&self, key: ConnectionKey, peer: SocketAddr, subject: Option<Text>) -> Connection {
+        let mut config = self.connector.session.clone();
+        config.remote = Text::from(format!("tcp://{peer}"));
+        config.certificate_subject = subject;
+        let session: Box<dyn Session> = match self.connector.protocol {
+            Protocol::OpenWire => Box::new(OpenWireSession::new(config, Options::default())),
+            Protocol::Stomp => Box::new(StompSession::new(config)),
+        };
+        let is_secured = self.connector.tls.is_some();
+        let (core, config, counters) = (self.shared.core.clone(), &self.shared.config, self.counters.clone());
+        let logins = (self.shared.logins.clone(), peer.ip());
+        Connection::new(key, session, core, logins, config, counters, is_secured)
+    }
+
+    /// Counts a failed handshake and has the log hear of it.
+    fn tell(&self, failure: &Failure) {
+        let counters = &self.counters;
+        let (count, why) = match failure {
+            Failure::Gone => return tracing::debug!("closed before its handshake"),
+            Failure::Plain => (
+                counters.mistaken.count(),
+                "the client speaks no TLS, this connector does; have it use ssl:// or the port of another connector",
+            ),
+            Failure::TooSlow => {
+                (counters.handshakes_slow.count(), "the TLS handshake took longer than tls.handshake_ms")
+            }
+            Failure::Refused(why) => (counters.handshakes_failed.count(), why.as_str()),
+        };
+        if is_told(count) {
+            tracing::warn!(count, "no TLS connection: {why}");
+        } else {
+            tracing::debug!(count, "no TLS connection: {why}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ use crate::core::Core;
 use crate::inbox::Input;
 use crate::listener::{self, Shared};
 use crate::logins::Logins;
+use crate::tls::Handshakes;
 use crate::writer::{self, Queue};
 
 /// Why the server did not start.
@@ -58,6 +59,8 @@ pub struct Listener {
     pub name: String,
     /// Which machine speaks there.
     pub protocol: Protocol,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
     /// The address with its real port.
     pub address: SocketAddr,
 }
@@ -122,17 +125,20 @@ impl Server {
         let (ended_tx, ended) = mpsc::channel();
         let core = start_threads(machine, &config, &journal, ended_tx)?;
         let (stop, stopped) = watch::channel(false);
+        let handshakes = Handshakes::new(config.handshakes_max, Duration::from_millis(config.handshake_ms_max));
         let logins = Arc::new(Logins::new(config.authenticator.clone(), config.login_threads));
         let shared = Arc::new(Shared {
             config,
             core: core.clone(),
+            handshakes,
             logins,
             next_key: AtomicU64::new(1),
             tasks: AtomicUsize::new(0),
         });
         let mut listeners = Vec::new();
         for (connector, (socket, address)) in sockets {
-            listeners.push(Listener { name: connector.name.clone(), protocol: connector.protocol, address });
+            let (name, tls) = (connector.name.clone(), connector.tls.is_some());
+            listeners.push(Listener { name, protocol: connector.protocol, tls, address });
             runtime.spawn(listener::listen(socket, connector, shared.clone(), stopped.clone()));
         }
         Ok(Server { core, listeners, recovered, stop, runtime, shared, journal, ended })

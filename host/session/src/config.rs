@@ -33,6 +33,9 @@ pub struct Config {
     pub broker: BrokerInfo,
     /// Address of the peer, for people and advisories.
     pub remote: Text,
+    /// Subject of the client's certificate, as RFC 2253 writes names (`CN=orders,O=Example`): it was verified against the
+    /// authorities that the connector trusts. `None` without TLS, without a certificate, and for an empty subject.
+    pub certificate_subject: Option<Text>,
     /// Largest frame accepted, in bytes (`wireFormat.maxFrameSize`, default 104857600; STOMP `wireFormat.maxDataLength`).
     pub frame_bytes_max: usize,
     /// Silence after which an OpenWire peer is taken for dead, ms (`wireFormat.maxInactivityDuration`, default 30000);
@@ -62,8 +65,6 @@ pub struct Config {
     pub selector: selector::Limits,
     /// Count and depth limits of message properties.
     pub properties: message::properties::Limits,
-    /// Subject of the client certificate that the listener verified; `None` without one.
-    pub certificate_subject: Option<Text>,
     /// Says what a client may do; `None` where everybody who is in may do everything.
     pub authorizer: Option<Arc<dyn Authorizer>>,
     /// Verdicts of the authorizer that one connection remembers (default 1000).

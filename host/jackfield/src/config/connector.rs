@@ -1,11 +1,13 @@
 //! Connector URIs as ActiveMQ writes them: `tcp://0.0.0.0:61616?maximumConnections=1000&wireFormat.maxFrameSize=104857600`.
 
+use server::{ClientAuth, Versions};
 use session::Protocol;
 use url::Url;
 
 use super::keys::{Key, plain, text};
 use super::problem::{Fault, unknown};
 use super::size;
+use super::tls::{TlsFiles, file, path};
 
 /// One port that clients connect to.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +18,10 @@ pub(crate) struct Connector {
     pub(crate) uri: String,
     /// Which protocol is spoken.
     pub(crate) protocol: Protocol,
+    /// How TLS is spoken; `None` where it is not.
+    pub(crate) tls: Option<TlsOptions>,
+    /// Certificates in place of those of `[tls]`.
+    pub(crate) files: TlsFiles,
     /// Name or address to bind, IPv6 without brackets.
     pub(crate) host: String,
     /// Port to bind; 0 lets the system choose one.
@@ -40,6 +46,28 @@ pub(crate) struct Connector {
     pub(crate) producers_max: usize,
 }
 
+/// What the URI of a connector with TLS says about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsOptions {
+    /// `needClientAuth`: clients must show a certificate.
+    pub(crate) need_client_auth: bool,
+    /// `wantClientAuth`: clients may show one. `needClientAuth` goes before it.
+    pub(crate) want_client_auth: bool,
+    /// `enabledProtocols`.
+    pub(crate) versions: Versions,
+}
+
+impl TlsOptions {
+    /// Whether clients show certificates.
+    pub(crate) fn client_auth(self) -> ClientAuth {
+        match self {
+            TlsOptions { need_client_auth: true, .. } => ClientAuth::Need,
+            TlsOptions { want_client_auth: true, .. } => ClientAuth::Want,
+            _ => ClientAuth::None,
+        }
+    }
+}
+
 /// Keys of a `[[connector]]` beside `uri`.
 pub(crate) const KEYS: &[Key<Connector>] = &[
     Key {
@@ -59,6 +87,24 @@ pub(crate) const KEYS: &[Key<Connector>] = &[
         doc: "Producers that one connection may have (maximumProducersAllowedPerConnection).",
         read: |c, raw| raw.count(1..=1_000_000).map(|count| c.producers_max = count),
         show: |c| plain(c.producers_max),
+    },
+    Key {
+        name: "certificate",
+        doc: "For this connector in place of tls.certificate.",
+        read: |c, raw| path(raw).map(|file| c.files.certificate = Some(file)),
+        show: |c| file(c.files.certificate.as_ref(), "\"other-broker.pem\""),
+    },
+    Key {
+        name: "key",
+        doc: "For this connector in place of tls.key.",
+        read: |c, raw| path(raw).map(|file| c.files.key = Some(file)),
+        show: |c| file(c.files.key.as_ref(), "\"other-broker.key\""),
+    },
+    Key {
+        name: "client_ca",
+        doc: "For this connector in place of tls.client_ca.",
+        read: |c, raw| path(raw).map(|file| c.files.client_ca = Some(file)),
+        show: |c| file(c.files.client_ca.as_ref(), "\"other-clients-ca.pem\""),
     },
 ];
 
@@ -90,16 +136,27 @@ const STOMP: [(&str, SetOption); 2] = [
     }),
 ];
 
+/// Options of connectors with TLS. ActiveMQ takes those of its server bare too.
+const TLS: [(&str, SetOption); 8] = [
+    ("needClientAuth", need_client_auth),
+    ("transport.needClientAuth", need_client_auth),
+    ("wantClientAuth", want_client_auth),
+    ("transport.wantClientAuth", want_client_auth),
+    ("enabledProtocols", enabled_protocols),
+    ("transport.enabledProtocols", enabled_protocols),
+    ("verifyHostName", verify_host_name),
+    ("transport.verifyHostName", verify_host_name),
+];
+
+/// Schemes that are served.
+const SCHEMES: [&str; 8] = ["tcp", "nio", "ssl", "nio+ssl", "stomp", "stomp+nio", "stomp+ssl", "stomp+nio+ssl"];
+
 /// Schemes that ActiveMQ serves and this version does not.
-const SCHEMES_LATER: [&str; 29] = [
-    "ssl",
-    "nio+ssl",
+const SCHEMES_LATER: [&str; 25] = [
     "auto",
     "auto+nio",
     "auto+ssl",
     "auto+nio+ssl",
-    "stomp+ssl",
-    "stomp+nio+ssl",
     "amqp",
     "amqp+nio",
     "amqp+ssl",
@@ -124,7 +181,7 @@ const SCHEMES_LATER: [&str; 29] = [
 ];
 
 /// Options that ActiveMQ knows and this version does not, without their `transport.` or `wireFormat.` in front.
-const OPTIONS_LATER: [&str; 26] = [
+const OPTIONS_LATER: [&str; 24] = [
     "cacheEnabled",
     "cacheSize",
     "closeAsync",
@@ -133,13 +190,11 @@ const OPTIONS_LATER: [&str; 26] = [
     "diffServ",
     "dynamicManagement",
     "enabledCipherSuites",
-    "enabledProtocols",
     "ioBufferSize",
     "jmxPort",
     "keepAlive",
     "maxFrameSizeEnabled",
     "minmumWireFormatVersion",
-    "needClientAuth",
     "socketBufferSize",
     "soLinger",
     "soTimeout",
@@ -164,16 +219,18 @@ impl Connector {
             Fault::new(format!("is no URI ({error})"), "write it as tcp://0.0.0.0:61616 or stomp://0.0.0.0:61613")
         })?;
         let mut faults = Vec::new();
-        let protocol = match url.scheme() {
-            "tcp" | "nio" => Protocol::OpenWire,
-            "stomp" | "stomp+nio" => Protocol::Stomp,
+        let (protocol, is_tls) = match url.scheme() {
+            "tcp" | "nio" => (Protocol::OpenWire, false),
+            "ssl" | "nio+ssl" => (Protocol::OpenWire, true),
+            "stomp" | "stomp+nio" => (Protocol::Stomp, false),
+            "stomp+ssl" | "stomp+nio+ssl" => (Protocol::Stomp, true),
             scheme if SCHEMES_LATER.contains(&scheme) => {
-                let remedy = "remove the connector or use one of tcp, nio, stomp, stomp+nio";
+                let remedy = format!("remove the connector or use one of {}", SCHEMES.join(", "));
                 return Err(Fault::new(format!("scheme {scheme} is not served by this version"), remedy).into());
             }
-            scheme => return Err(unknown("scheme", scheme, &["tcp", "nio", "stomp", "stomp+nio"]).into()),
+            scheme => return Err(unknown("scheme", scheme, &SCHEMES).into()),
         };
-        let mut connector = Connector::new(name, uri, protocol);
+        let mut connector = Connector::new(name, uri, protocol, is_tls);
         match url.host_str() {
             Some(host) if !host.is_empty() => connector.host = host.trim_matches(['[', ']']).to_owned(),
             _ => faults
@@ -182,7 +239,12 @@ impl Connector {
         match url.port() {
             Some(port) => connector.port = port,
             None => {
-                let habit = if protocol == Protocol::Stomp { 61613 } else { 61616 };
+                let habit = match (protocol, is_tls) {
+                    (Protocol::OpenWire, false) => 61616,
+                    (Protocol::OpenWire, true) => 61617,
+                    (Protocol::Stomp, false) => 61613,
+                    (Protocol::Stomp, true) => 61614,
+                };
                 faults.push(Fault::new("names no port", format!("add one behind the host, such as :{habit}")));
             }
         }
@@ -202,7 +264,7 @@ impl Connector {
 
     /// A name for a connector that was given none, `earlier` being those before it.
     pub(crate) fn name_by_habit(&self, earlier: &[Connector]) -> String {
-        let plain = super::protocol_name(self.protocol);
+        let plain = super::protocol_name(self.protocol, self.tls.is_some());
         let taken = |name: &str| earlier.iter().any(|other| other.name == name);
         if !taken(plain) {
             return plain.to_owned();
@@ -215,11 +277,13 @@ impl Connector {
     }
 
     /// A connector with ActiveMQ's defaults, not yet bound to anything.
-    fn new(name: &str, uri: &str, protocol: Protocol) -> Connector {
+    fn new(name: &str, uri: &str, protocol: Protocol, is_tls: bool) -> Connector {
         Connector {
             name: name.to_owned(),
             uri: uri.to_owned(),
             protocol,
+            tls: is_tls.then(TlsOptions::default),
+            files: TlsFiles::default(),
             host: String::new(),
             port: 0,
             connections_max: 10_000,
@@ -236,7 +300,8 @@ impl Connector {
 
     fn set(&mut self, option: &str, value: &str) -> Result<(), Fault> {
         let own: &[(&str, SetOption)] = if self.protocol == Protocol::Stomp { &STOMP } else { &OPENWIRE };
-        let all: Vec<&(&str, SetOption)> = COMMON.iter().chain(own).collect();
+        let tls: &[(&str, SetOption)] = if self.tls.is_some() { &TLS } else { &[] };
+        let all: Vec<&(&str, SetOption)> = COMMON.iter().chain(own).chain(tls).collect();
         if let Some((_, set)) = all.iter().find(|(name, _)| *name == option) {
             return set(self, value)
                 .map_err(|fault| Fault::new(format!("option {option}: {}", fault.what), fault.remedy));
@@ -244,6 +309,10 @@ impl Connector {
         if let Some(real) = option.strip_prefix("amp;") {
             let what = format!("option {option} starts with a leftover of XML");
             return Err(Fault::new(what, format!("write &{real} in place of &amp;{real}")));
+        }
+        if TLS.iter().any(|(name, _)| *name == option) {
+            let what = format!("option {option} is for connectors with TLS");
+            return Err(Fault::new(what, "write ssl:// or stomp+ssl:// in front, or leave the option out"));
         }
         let known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
         let bare = option.rsplit_once('.').map_or(option, |(_, bare)| bare);
@@ -269,6 +338,48 @@ fn initial_delay(connector: &mut Connector, value: &str) -> Result<(), Fault> {
     number(value, 0, MS_MAX).map(|ms| connector.inactivity_initial_delay_ms = ms as i64)
 }
 
+fn need_client_auth(connector: &mut Connector, value: &str) -> Result<(), Fault> {
+    let flag = flag(value)?;
+    connector.tls.get_or_insert_default().need_client_auth = flag;
+    Ok(())
+}
+
+fn want_client_auth(connector: &mut Connector, value: &str) -> Result<(), Fault> {
+    let flag = flag(value)?;
+    connector.tls.get_or_insert_default().want_client_auth = flag;
+    Ok(())
+}
+
+fn enabled_protocols(connector: &mut Connector, value: &str) -> Result<(), Fault> {
+    let (mut has_1_2, mut has_1_3) = (false, false);
+    for version in value.split(',').map(str::trim) {
+        match version {
+            "TLSv1.2" => has_1_2 = true,
+            "TLSv1.3" => has_1_3 = true,
+            _ => return Err(wrong(value, "TLSv1.2, TLSv1.3 or both with a comma between them")),
+        }
+    }
+    let versions = &mut connector.tls.get_or_insert_default().versions;
+    *versions = match (has_1_2, has_1_3) {
+        (true, false) => Versions::V1_2,
+        (false, true) => Versions::V1_3,
+        _ => Versions::Both,
+    };
+    Ok(())
+}
+
+/// Clients' certificates name people and programs; ActiveMQ too does not look for a host in them unless told to.
+fn verify_host_name(_: &mut Connector, value: &str) -> Result<(), Fault> {
+    match flag(value)? {
+        false => Ok(()),
+        true => Err(Fault::new("the names of clients' hosts are not verified", "leave it out")),
+    }
+}
+
+fn flag(value: &str) -> Result<bool, Fault> {
+    value.parse().map_err(|_| wrong(value, "true or false"))
+}
+
 fn number(value: &str, least: u64, most: u64) -> Result<u64, Fault> {
     let number = value.parse::<u64>().ok().filter(|number| (least..=most).contains(number));
     number.ok_or_else(|| wrong(value, &format!("a whole number from {least} to {most}")))
@@ -283,7 +394,7 @@ mod tests {
     use super::*;
 
     fn base(uri: &str, protocol: Protocol, host: &str, port: u16) -> Connector {
-        Connector { host: host.into(), port, ..Connector::new("c", uri, protocol) }
+        Connector { host: host.into(), port, ..Connector::new("c", uri, protocol, uri.contains("ssl:")) }
     }
 
     #[test]
@@ -327,10 +438,47 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_asked_for_by_the_uri() {
+        use Protocol::{OpenWire, Stomp};
+        let (need, want) = (ClientAuth::Need, ClientAuth::Want);
+        let table = [
+            ("ssl://0.0.0.0:61617", OpenWire, ClientAuth::None, Versions::Both),
+            ("nio+ssl://h:1?needClientAuth=true", OpenWire, need, Versions::Both),
+            ("ssl://h:1?transport.needClientAuth=true&wantClientAuth=true", OpenWire, need, Versions::Both),
+            ("stomp+ssl://h:1?transport.wantClientAuth=true", Stomp, want, Versions::Both),
+            (
+                "ssl://h:1?needClientAuth=false&transport.verifyHostName=false",
+                OpenWire,
+                ClientAuth::None,
+                Versions::Both,
+            ),
+            ("stomp+nio+ssl://h:1?transport.enabledProtocols=TLSv1.3", Stomp, ClientAuth::None, Versions::V1_3),
+            ("ssl://h:1?enabledProtocols=TLSv1.2", OpenWire, ClientAuth::None, Versions::V1_2),
+            ("ssl://h:1?enabledProtocols=TLSv1.3,TLSv1.2", OpenWire, ClientAuth::None, Versions::Both),
+        ];
+        for (uri, protocol, client_auth, versions) in table {
+            let connector = Connector::parse("c", uri).expect(uri);
+            let tls = connector.tls.expect(uri);
+            assert_eq!(
+                (connector.protocol, tls.client_auth(), tls.versions),
+                (protocol, client_auth, versions),
+                "{uri}"
+            );
+        }
+        assert_eq!(Connector::parse("c", "tcp://h:1").expect("plain").tls, None);
+    }
+
+    #[test]
     fn each_mistake_in_a_uri_has_a_message_and_a_remedy() {
         let table = [
             ("61616", "is no URI", "tcp://0.0.0.0:61616"),
-            ("ssl://0.0.0.0:61617", "scheme ssl is not served by this version", "tcp, nio, stomp, stomp+nio"),
+            ("amqp://0.0.0.0:5672", "scheme amqp is not served by this version", "tcp, nio, ssl, nio+ssl, stomp"),
+            ("ssl://0.0.0.0", "names no port", ":61617"),
+            ("ssl://h:1?needClientAuth=yes", "\"yes\" does not fit", "true or false"),
+            ("ssl://h:1?transport.enabledProtocols=TLSv1.1,TLSv1.2", "does not fit", "TLSv1.2, TLSv1.3"),
+            ("ssl://h:1?verifyHostName=true", "not verified", "leave it out"),
+            ("ssl://h:1?needClientAut=true", "option needClientAut is unknown", "did you mean needClientAuth"),
+            ("tcp://h:1?needClientAuth=true", "is for connectors with TLS", "ssl://"),
             ("tpc://0.0.0.0:61616", "scheme tpc is unknown", "did you mean tcp"),
             ("tcp://0.0.0.0", "names no port", ":61616"),
             ("stomp://0.0.0.0", "names no port", ":61613"),

@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::problem::{Fault, unknown};
 use super::raw::Raw;
+use super::tls::TLS;
 use super::{Config, LogFormat, size};
 
 /// One key of a section.
@@ -52,6 +53,12 @@ pub(crate) const SECTIONS: &[Section] = &[
         others: &[],
     },
     Section { name: "server", doc: "How connections are served.", keys: SERVER, others: &[] },
+    Section {
+        name: "tls",
+        doc: "Certificates of connectors with TLS. SIGHUP has them read again.",
+        keys: TLS,
+        others: &[],
+    },
     Section { name: "store", doc: "The journal on disk.", keys: STORE, others: &[] },
     Section {
         name: "limits",

@@ -15,6 +15,7 @@ mod size;
 mod stock;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -22,9 +23,11 @@ use session::Protocol;
 
 pub(crate) use self::connector::Connector;
 pub(crate) use self::keys::check_level;
+pub(crate) use self::problem::{Fault, Problem};
 pub(crate) use self::read::read;
 pub(crate) use self::security::Security;
 pub(crate) use self::show::show;
+pub(crate) use self::tls::{Tls, TlsFiles};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) connection: ConnectionLimits,
     /// Threads, buffers and the stop.
     pub(crate) server: Serving,
+    /// Certificates, and bounds of handshakes.
+    pub(crate) tls: Tls,
     /// The journal on disk.
     pub(crate) store: Store,
     /// Limits of dispatch policies that are components.
@@ -163,6 +168,11 @@ impl Default for Config {
                 journal_backlog_bytes_max: serving.journal_backlog_bytes_max,
                 drain_ms_max: serving.drain_ms_max,
             },
+            tls: Tls {
+                files: TlsFiles::default(),
+                handshake_ms_max: serving.handshake_ms_max,
+                handshakes_max: serving.handshakes_max,
+            },
             store: Store { bytes_limit: 100 << 30 },
             policy: plugin_wasmtime::Limits::default(),
             stock_policies: Vec::new(),
@@ -186,9 +196,11 @@ impl Config {
 }
 
 /// The word for a protocol, as listeners are announced.
-pub(crate) fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::OpenWire => "openwire",
-        Protocol::Stomp => "stomp",
+pub(crate) fn protocol_name(protocol: Protocol, is_tls: bool) -> &'static str {
+    match (protocol, is_tls) {
+        (Protocol::OpenWire, false) => "openwire",
+        (Protocol::OpenWire, true) => "openwire+ssl",
+        (Protocol::Stomp, false) => "stomp",
+        (Protocol::Stomp, true) => "stomp+ssl",
     }
 }

@@ -72,6 +72,25 @@ impl Reader<'_> {
                 },
             }
         }
+        if let Some(entry) = document.get_key_value("connector") {
+            self.connector_certificates(entry, config);
+        }
+    }
+
+    /// Each connector has what its TLS needs; to be called after `[tls]` was read.
+    fn connector_certificates(&mut self, entry: Entry<'_>, config: &Config) {
+        let Some(array) = entry.1.get_ref().as_array() else { return };
+        let tables = array.iter().map(|entry| entry.get_ref().as_table().and_then(|table| table.get("uri")));
+        for (index, (uri, connector)) in tables.zip(&config.connectors).enumerate() {
+            // One that could not be read was told of already; one without a URI has no place in the list either.
+            let Some(uri) = uri else { return };
+            if uri.get_ref().as_str() != Some(&connector.uri) {
+                continue;
+            }
+            for fault in super::tls::check(connector, &config.tls) {
+                self.report(uri.span(), format!("connector[{}].uri", index + 1), true, fault);
+            }
+        }
     }
 
     /// Reads a section by its table of keys.

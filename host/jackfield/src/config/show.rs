@@ -20,13 +20,17 @@ const HEAD: &str = "\
 
 const CONNECTOR: &str = "
 # Ports that clients connect to. Those given here take the place of the two below.
-# uri: as ActiveMQ writes it. Schemes tcp and nio speak OpenWire, stomp and stomp+nio speak STOMP.
+# uri: as ActiveMQ writes it. Schemes tcp and nio speak OpenWire, stomp and stomp+nio speak STOMP; ssl, nio+ssl,
+#   stomp+ssl and stomp+nio+ssl the same over TLS 1.2 and 1.3, with the certificates of [tls].
 #   Port 0 lets the system choose one. 0.0.0.0 listens on all addresses: have users in [security] then.
 #   Options of all: maximumConnections=10000, backlog=5000, wireFormat.maxFrameSize=104857600,
 #     transport.connectAttemptTimeout=30000
 #   Options of OpenWire: wireFormat.maxInactivityDuration=30000, wireFormat.maxInactivityDurationInitalDelay=10000
 #   Options of STOMP: wireFormat.maxDataLength=104857600, transport.hbGracePeriodMultiplier=1.0
-#   Example: tcp://0.0.0.0:61616?maximumConnections=1000&wireFormat.maxFrameSize=10485760
+#   Options with TLS: needClientAuth=false, wantClientAuth=false (clients must or may show a certificate),
+#     transport.enabledProtocols=TLSv1.2,TLSv1.3
+#   Examples: tcp://0.0.0.0:61616?maximumConnections=1000&wireFormat.maxFrameSize=10485760
+#     ssl://0.0.0.0:61617?needClientAuth=true
 ";
 
 const STOCK_POLICIES: &str = "
@@ -157,7 +161,9 @@ fn connectors(out: &mut String, config: &Config) {
         if let Shown::Value(uri) = text(&connector.uri) {
             push(out, format_args!("uri = {uri}\n"));
         }
-        keys(out, connector::KEYS, connector, false);
+        for key in connector::KEYS.iter().filter(|key| matches!((key.show)(connector), Shown::Value(_))) {
+            one(out, key, connector);
+        }
     }
     if config.connectors.is_empty() {
         out.push_str("connector = []\n");

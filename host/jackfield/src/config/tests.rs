@@ -26,7 +26,7 @@ limit = \"1 gigabyte\"
 send_fail_if_no_spce = true
 
 [[connector]]
-uri = \"ssl://0.0.0.0:61617\"
+uri = \"amqp://0.0.0.0:5672\"
 
 [[destination]]
 queue = \"ORDERS.>\"
@@ -36,7 +36,7 @@ dispatch_policy = \"round-robbin\"
         &["line 2: broker.name = \"a b\"", "is no broker name", "without spaces"],
         &["line 5: memory.limit = \"1 gigabyte\"", "is no size", "\"32mb\""],
         &["line 6: memory.send_fail_if_no_spce", "is unknown", "did you mean send_fail_if_no_space?"],
-        &["line 9: connector[1].uri = \"ssl://0.0.0.0:61617\"", "not served", "nio"],
+        &["line 9: connector[1].uri = \"amqp://0.0.0.0:5672\"", "not served", "nio"],
         &["line 13: destination[1].dispatch_policy = \"round-robbin\"", "unknown", "did you mean round-robin?"],
     ];
     let found = problems(source);
@@ -85,6 +85,17 @@ fn each_single_mistake_is_told_with_its_remedy() {
             &["line 5: connector[2].name = \"a\"", "two connectors"],
         ),
         ("[[connector]]\nurl = \"tcp://h:1\"\nuri = \"tcp://h:1\"\n", &["key url is unknown", "did you mean uri?"]),
+        (
+            "[[connector]]\nuri = \"ssl://h:1\"\n",
+            &["line 2: connector[1].uri", "needs a certificate and its key", "[tls]"],
+        ),
+        (
+            "[tls]\ncertificate = \"c\"\nkey = \"k\"\n[[connector]]\nuri = \"stomp+ssl://h:1?needClientAuth=true\"\n",
+            &["line 5: connector[1].uri", "nobody is there who may sign", "client_ca"],
+        ),
+        ("[[connector]]\nuri = \"tcp://h:1\"\nkey = \"k\"\n", &["line 2", "certificates but no TLS", "ssl://"]),
+        ("[tls]\ncertificate = \"\"\n", &["tls.certificate", "is empty"]),
+        ("[tls]\nhandshake_ms = 0\n", &["tls.handshake_ms = 0", "out of bounds"]),
         ("[policy]\ncomponent = 3\n", &["policy.component: is no list of sections", "[[policy.component]]"]),
         ("[[policy.component]]\nname = \"x\"\n", &["line 1: policy.component[1]", "lacks a name or a file"]),
         ("[[policy.component]]\nnam = \"x\"\n", &["key nam is unknown", "did you mean name?"]),
@@ -193,6 +204,13 @@ uri = \"nio://0.0.0.0:0?maximumConnections=7\"
 [[connector]]
 uri = \"tcp://0.0.0.0:0\"
 maximum_consumers_per_connection = 3
+[[connector]]
+uri = \"ssl://0.0.0.0:0\"
+key = \"own.key\"
+[tls]
+certificate = \"house.pem\"
+key = \"house.key\"
+handshakes = 9
 [default_destination]
 dead_letter_queue = \"DEAD\"
 [[destination]]
@@ -230,7 +248,13 @@ admin = [\"*\"]
     assert_eq!(config.broker.memory_bytes_limit, 64 << 20);
     assert_eq!(config.store.bytes_limit, 2 << 30);
     assert_eq!(config.policy.call_ms_max, 9);
-    assert_eq!(config.connectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["openwire", "openwire-2"]);
+    assert_eq!(
+        config.connectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
+        ["openwire", "openwire-2", "openwire+ssl"]
+    );
+    let files = config.connectors[2].files.or(&config.tls.files);
+    assert_eq!((files.certificate, files.key), (Some("house.pem".into()), Some("own.key".into())));
+    assert_eq!(config.tls.handshakes_max, 9);
     assert_eq!((config.connectors[0].connections_max, config.connectors[1].consumers_max), (7, 3));
     assert_eq!(config.security.users.len(), 1);
     let settings = [("zone", "z"), ("a b", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -71,10 +71,7 @@ impl Clock {
 
 impl OpenWireSession {
     fn login_by(&self) -> Option<i64> {
-        let waits = matches!(
-            self.state,
-            State::Greeting | State::Stranger { .. } | State::Proving(_) | State::Leaving
-        );
+        let waits = matches!(self.state, State::Greeting | State::Stranger { .. } | State::Proving(_) | State::Leaving);
         (waits && self.config.login_ms_max > 0).then(|| self.clock.waiting.saturating_add(self.config.login_ms_max))
     }
 

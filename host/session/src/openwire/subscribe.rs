@@ -208,11 +208,7 @@ impl OpenWireSession {
             self.rights.check_write(destination, self.clock.now_ms(), &mut self.stats)?;
         }
         let receipt = self.replies.expect(Pending::Producer(place, info.header));
-        out.commands.push(Ask::AddProducer {
-            producer: self.producer_at(place),
-            destination,
-            receipt: Some(receipt),
-        });
+        out.commands.push(Ask::AddProducer { producer: self.producer_at(place), destination, receipt: Some(receipt) });
         self.client.producers.insert(place, Producer { windowed: info.window_size > 0 });
         Ok(Done::Later)
     }

@@ -457,7 +457,9 @@ impl Session for StompSession {
 
     fn buffer_bytes_max(&self) -> usize {
         match self.state {
-            State::Login { .. } | State::Proving(_) | State::Connecting { .. } => self.config.login_bytes_max + BUFFER_SLACK_BYTES,
+            State::Login { .. } | State::Proving(_) | State::Connecting { .. } => {
+                self.config.login_bytes_max + BUFFER_SLACK_BYTES
+            }
             _ => {
                 let head = stomp::Limits::default().head_bytes_max;
                 self.config.frame_bytes_max.saturating_add(head + BUFFER_SLACK_BYTES)

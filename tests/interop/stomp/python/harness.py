@@ -7,6 +7,7 @@ import uuid
 
 import stomp
 
+import secure
 from raw import Raw
 from failure import Failure, check
 
@@ -89,6 +90,7 @@ class Client(stomp.ConnectionListener):
         if version != "1.0":
             options.update(heartbeats=heartbeats, heart_beat_receive_scale=3)
         self.connection = kind(**options)
+        secure.prepare(self.connection, host, port)
         self.connection.set_listener("case", self)
         self.connection.connect(wait=True, headers=dict(headers))
 

@@ -4,6 +4,7 @@ import select
 import socket
 import time
 
+import secure
 from failure import Failure, check, equal
 
 WAIT = 10.0
@@ -31,8 +32,9 @@ def frame(command, headers=None, body=b""):
 
 class Raw:
     def __init__(self, host, port):
-        self.socket = socket.create_connection((host, port), timeout=WAIT)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain = socket.create_connection((host, port), timeout=WAIT)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = secure.wrap(plain, host)
         self.input, self.ended, self.newlines = b"", False, 0
 
     def say(self, data):
@@ -55,12 +57,20 @@ class Raw:
 
     def _fill(self, end):
         left = end - time.monotonic()
-        if left <= 0 or self.ended or not select.select([self.socket], [], [], left)[0]:
+        if left <= 0 or self.ended:
             return False
+        # What comes over TLS may be no data at all, so the socket alone does not tell.
+        if secure.files is None and not select.select([self.socket], [], [], left)[0]:
+            return False
+        self.socket.settimeout(max(left, 0.001) if secure.files else WAIT)
         try:
             data = self.socket.recv(65536)
+        except TimeoutError:
+            return False
         except ConnectionResetError:
             data = b""
+        finally:
+            self.socket.settimeout(WAIT)
         self.ended = not data
         self.input += data
         return bool(data)

@@ -1,4 +1,4 @@
-"""suite.py HOST PORT [--only PREFIX] [--skip PREFIX]... [--jobs N]: STOMP cases against a running broker.
+"""suite.py HOST PORT [--only PREFIX] [--skip PREFIX]... [--jobs N] [--tls CA CERTIFICATE KEY]: STOMP cases against a running broker.
 
 Prints one line per case, `PASS name` or `FAIL name: why`, and closes with `N passed, M failed`.
 The cases state what ActiveMQ Classic 6.3.1 does; where that differs from the STOMP specification a comment
@@ -12,6 +12,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import secure
 from harness import CASES, Broker, Failure
 import cases_connect  # noqa: F401 - importing a module registers its cases
 import cases_message  # noqa: F401
@@ -50,7 +51,9 @@ def main():
     parser.add_argument("--jobs", type=int, default=4, help="how many cases run at the same time")
     parser.add_argument("--times", action="store_true", help="print how long each case took")
     parser.add_argument("--secured", action="store_true", help="run the cases for a broker with users and rights")
+    parser.add_argument("--tls", nargs=3, metavar=("CA", "CERTIFICATE", "KEY"), help="speak TLS, with these PEM files")
     options = parser.parse_args()
+    secure.files = options.tls
     logging.disable(logging.CRITICAL)
 
     cases = [

@@ -20,16 +20,17 @@ use crate::{Admitted, BrokerInfo, Config, Credentials, Denied, Output, Session, 
 
 /// Who comes in.
 fn decide(credentials: &Credentials) -> Result<Admitted, Denied> {
-        match (credentials.user.as_deref(), credentials.password.as_deref()) {
-            (Some("eve"), _) => Err(Denied::Invalid),
-            (user, _) => Ok(Admitted::forever(Principal { name: user.unwrap_or_default().into(), ..Default::default() })),
-        }
+    match (credentials.user.as_deref(), credentials.password.as_deref()) {
+        (Some("eve"), _) => Err(Denied::Invalid),
+        (user, _) => Ok(Admitted::forever(Principal { name: user.unwrap_or_default().into(), ..Default::default() })),
+    }
 }
 
 fn config() -> Config {
     Config {
         broker: BrokerInfo { id: "ID:broker-1".into(), name: "house".into(), url: "tcp://house:61616".into() },
         remote: "tcp://10.0.0.1:5000".into(),
+        certificate_subject: None,
         frame_bytes_max: 1 << 20,
         inactivity_ms: 30_000,
         inactivity_initial_delay_ms: 10_000,
@@ -44,7 +45,6 @@ fn config() -> Config {
         heart_beat_ms_min: 10_000,
         selector: selector::Limits::default(),
         properties: message::properties::Limits { count_max: 8, ..Default::default() },
-        certificate_subject: None,
         authorizer: None,
         verdicts_max: 4,
         user_id: UserId::Client,

@@ -23,19 +23,20 @@ const START_MS: i64 = 1_000_000;
 
 /// Who comes in.
 fn decide(credentials: &Credentials) -> Result<Admitted, Denied> {
-        match (credentials.user.as_deref(), credentials.password.as_deref()) {
-            (None, None) => Ok(Admitted::forever(Principal::default())),
-            (Some("admin"), Some("secret")) => {
-                Ok(Admitted::forever(Principal { name: "admin".into(), ..Default::default() }))
-            }
-            _ => Err(Denied::Invalid),
+    match (credentials.user.as_deref(), credentials.password.as_deref()) {
+        (None, None) => Ok(Admitted::forever(Principal::default())),
+        (Some("admin"), Some("secret")) => {
+            Ok(Admitted::forever(Principal { name: "admin".into(), ..Default::default() }))
         }
+        _ => Err(Denied::Invalid),
+    }
 }
 
 fn config() -> Config {
     Config {
         broker: BrokerInfo { id: "ID:host-1-2-0:1".into(), name: "test".into(), url: "stomp://host:1".into() },
         remote: "10.0.0.1:5".into(),
+        certificate_subject: None,
         frame_bytes_max: 1024 * 1024,
         inactivity_ms: 30_000,
         inactivity_initial_delay_ms: 10_000,
@@ -50,7 +51,6 @@ fn config() -> Config {
         heart_beat_ms_min: 100,
         selector: selector::Limits::default(),
         properties: message::properties::Limits::default(),
-        certificate_subject: None,
         authorizer: None,
         verdicts_max: 4,
         user_id: UserId::Client,
