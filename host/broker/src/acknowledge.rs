@@ -10,6 +10,7 @@ use message::{
 
 use crate::broker::{Broker, LoadFor, Then, Timer};
 use crate::entry::Entry;
+use crate::groups::NO_GROUP;
 use crate::line::{Line, LineKind};
 use crate::slots::Key;
 
@@ -72,7 +73,7 @@ impl Broker {
             held.gone = true;
             if !held.copy {
                 counted += 1;
-                ended.push((held.line, held.entry.take()));
+                ended.push((held.line, held.group, held.entry.take()));
             }
         }
         consumer.unseen -= moved;
@@ -81,16 +82,17 @@ impl Broker {
             consumer.pace.acknowledged(counted, self.now);
         }
         consumer.tidy();
-        for (line, entry) in ended.drain(..) {
+        for (line, group, entry) in ended.drain(..) {
             match kind {
                 AckKind::Poison => {
                     let cause = ack.cause.clone().unwrap_or_else(|| Text::from_static("the consumer gave it up"));
                     self.dead_letter(line, entry, cause, Some(by));
                 }
                 AckKind::Expired => self.expire(line, entry, Some(by)),
-                AckKind::Released => self.give_back(line, entry, true),
+                AckKind::Released => self.give_back(line, entry, group, true),
                 _ => self.done(line, entry),
             }
+            self.group_released(line, group);
         }
         self.scratch.ended = ended;
     }
@@ -141,7 +143,7 @@ impl Broker {
     }
 
     /// A delivered message goes back to where it stood. `failed` counts the delivery (row L13).
-    pub(crate) fn give_back(&mut self, key: Key, mut entry: Entry, failed: bool) {
+    pub(crate) fn give_back(&mut self, key: Key, mut entry: Entry, group: u32, failed: bool) {
         let Some(line) = self.lines.get_mut(key) else { return self.settle_lineless(&entry) };
         if failed {
             entry.redeliveries = entry.redeliveries.saturating_add(1);
@@ -155,6 +157,9 @@ impl Broker {
         if entry.message.is_none() {
             line.away += 1;
             line.load_from = line.load_from.min(place);
+        }
+        if group != NO_GROUP {
+            Broker::came_back_parked(line, group, &mut entry);
         }
         line.pending.insert(entry);
         self.mark(key);
@@ -295,7 +300,7 @@ impl Broker {
             let size = u64::from(entry.size);
             match body {
                 Some(body) => {
-                    entry.message = Some(body);
+                    entry.fill(body);
                     line.resident += size;
                     self.resident += size;
                     line.away -= 1;

@@ -8,13 +8,14 @@ use message::{
     Command, ConnectionKey, Event, LogId, Position, ProducerId, Receipt, Record, Refusal, RefusalKind, Sequence, Text,
 };
 use plugin::auth::Guard;
-use plugin::{PlanCheck, PolicyHost};
+use plugin::{GroupCheck, PlanCheck, PolicyHost};
 use rustc_hash::FxHashMap;
 
 use crate::connection::Connection;
 use crate::consumer::Consumer;
 use crate::dispatch::Scratch;
 use crate::entry::Entry;
+use crate::groups::NO_GROUP;
 use crate::line::Line;
 use crate::slots::{Key, Slots};
 use crate::{Config, JournalRoom, Stats};
@@ -86,6 +87,7 @@ pub struct Broker {
     pub(crate) deferred: Option<Vec<(Key, Entry)>>,
     pub(crate) scratch: Scratch,
     pub(crate) check: PlanCheck,
+    pub(crate) group_check: GroupCheck,
     pub(crate) now: i64,
     pub(crate) stats: Stats,
     /// Ids of messages that the broker itself sends.
@@ -134,6 +136,10 @@ pub(crate) enum Timer {
     Sweep(Key),
     /// A parked send of this connection gives up.
     Parked(ConnectionKey),
+    /// Message groups of this line waited long enough for owners of an earlier run.
+    Groups(Key),
+    /// This line waited long enough for more consumers.
+    Start(Key),
 }
 
 impl Broker {
@@ -183,6 +189,7 @@ impl Broker {
             deferred: None,
             scratch: Scratch::default(),
             check: PlanCheck::new(),
+            group_check: GroupCheck::new(),
             now: 0,
             stats: Stats::default(),
             own_producer: ProducerId { connection: id, session: -1, value: 1 },
@@ -284,6 +291,8 @@ impl Broker {
                 Timer::Pull(consumer) => self.pull_ended(consumer, at),
                 Timer::Sweep(line) => self.sweep(line),
                 Timer::Parked(connection) => self.parked_too_long(connection),
+                Timer::Groups(line) => self.end_reservations(line),
+                Timer::Start(line) => self.start_dispatch(line, at),
             }
         }
     }
@@ -364,7 +373,7 @@ impl Broker {
         // Their bodies will not come any more: they are not dead letters yet.
         for (_, purpose) in std::mem::take(&mut self.loading) {
             if let LoadFor::DeadLetter(line, entry, ..) = purpose {
-                self.give_back(line, entry, true);
+                self.give_back(line, entry, NO_GROUP, true);
             }
         }
         if !self.in_doubt {

@@ -4,6 +4,7 @@ use message::{Delivery, Destination, Event, Loaded};
 
 use crate::broker::{Broker, LoadFor};
 use crate::entry::{Entry, Held};
+use crate::groups::NO_GROUP;
 use crate::slots::Key;
 
 /// Bodies asked for at once for a browser.
@@ -133,11 +134,20 @@ impl Broker {
         consumer.next_tag += 1;
         consumer.unseen += 1;
         let size = u64::from(entry.size);
-        consumer.held.push_back(Held { tag, line, entry, seen: false, transaction: None, gone: false, copy: true });
+        consumer.held.push_back(Held {
+            tag,
+            line,
+            entry,
+            group: NO_GROUP,
+            seen: false,
+            transaction: None,
+            gone: false,
+            copy: true,
+        });
         let (connection, subscription) = (consumer.connection, consumer.subscription);
         if let Some(connection) = self.connections.get_mut(&connection) {
             connection.unsent += size;
         }
-        self.say(connection, Event::Deliver(Delivery { subscription, tag, message, redeliveries }));
+        self.say(connection, Event::Deliver(Delivery { subscription, tag, message, redeliveries, group_first: false }));
     }
 }

@@ -61,6 +61,20 @@ pub struct DestinationPolicy {
 pub struct DestinationSettings {
     /// Name of the dispatch policy (queues only).
     pub dispatch_policy: String,
+    /// Name of the message-group policy (queues only, row C15).
+    pub message_group_policy: String,
+    /// Message groups one queue remembers; beyond it the longest idle are forgotten (row C15).
+    pub message_groups_max: usize,
+    /// How long after a restart a message group waits for its owner to come back, ms, from the first consumer on.
+    pub group_owner_grace_ms: i64,
+    /// All consumers are exclusive ones (row P11).
+    pub all_consumers_exclusive_by_default: bool,
+    /// Consumers of higher priority are served first (row P11).
+    pub use_consumer_priority: bool,
+    /// After the first consumer came nothing is dispatched for this time, ms (row P12).
+    pub time_before_dispatch_starts_ms: i64,
+    /// … or until so many consumers are there; 0 for the time alone (row P12).
+    pub consumers_before_dispatch_starts: usize,
     /// Higher priority first (row P11).
     pub prioritized_messages: bool,
     /// Bytes of non-persistent messages this destination may hold (row P09); 0 for the machine's limit alone.
@@ -81,6 +95,13 @@ impl Default for DestinationSettings {
     fn default() -> DestinationSettings {
         DestinationSettings {
             dispatch_policy: "round-robin".into(),
+            message_group_policy: "sticky".into(),
+            message_groups_max: 100_000,
+            group_owner_grace_ms: 10_000,
+            all_consumers_exclusive_by_default: false,
+            use_consumer_priority: true,
+            time_before_dispatch_starts_ms: 0,
+            consumers_before_dispatch_starts: 0,
             prioritized_messages: false,
             memory_bytes_limit: 0,
             expire_messages_period_ms: 30_000,

@@ -16,6 +16,8 @@ pub(crate) struct Consumer {
     pub(crate) subscription: SubscriptionKey,
     /// Its id as the client knows it.
     pub(crate) id: ProducerId,
+    /// What it is called again after a restart of the broker.
+    pub(crate) identity: Option<Text>,
     pub(crate) client_id: Option<Text>,
     /// As subscribed: wildcards and composites as they were written.
     pub(crate) destination: Destination,

@@ -3,29 +3,36 @@
 use std::sync::Arc;
 
 use message::{Delivery, Event, Sequence};
-use plugin::{Columns, ConsumerRow, DispatchBatch, LEAVE, Property};
+use plugin::{Columns, ConsumerRow, DispatchBatch, Property};
 
 use crate::broker::{Broker, LoadFor};
 use crate::entry::{Entry, Held};
+use crate::groups::NO_GROUP;
 use crate::line::{Line, LineKind};
 use crate::pending::Place;
 use crate::properties::PropertyColumns;
 use crate::slots::Key;
 
 /// Entries looked at in one dispatch of one line, so that a line of unwanted messages cannot hold up the others.
-const SCAN_ENTRIES_MAX: usize = 20_000;
+pub(crate) const SCAN_ENTRIES_MAX: usize = 20_000;
 /// Bodies asked for at once, in messages.
-const LOAD_ENTRIES_MAX: usize = 2_048;
+pub(crate) const LOAD_ENTRIES_MAX: usize = 2_048;
 /// A delivered body larger than this is left to the journal while its consumer works on it, in bytes.
 const HELD_BODY_BYTES_MAX: u32 = 64 * 1024;
 
 /// Buffers that keep their memory from step to step.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    consumers: Vec<ConsumerRow>,
-    rows: Vec<usize>,
+    pub(crate) consumers: Vec<ConsumerRow>,
+    pub(crate) rows: Vec<usize>,
     plan: Vec<u32>,
-    candidates: Vec<u64>,
+    pub(crate) candidates: Vec<u64>,
+    /// Group of each row; empty while the line has no groups.
+    pub(crate) groups: Vec<u32>,
+    /// Credit of each consumer that rows of groups have not claimed.
+    pub(crate) room: Vec<u32>,
+    /// Another look will find more.
+    pub(crate) again: bool,
     priority: Vec<u8>,
     size: Vec<u32>,
     redelivered: Vec<u32>,
@@ -34,10 +41,10 @@ pub(crate) struct Scratch {
     sequence: Vec<i64>,
     group: Vec<u32>,
     message_type: Vec<u32>,
-    properties: PropertyColumns,
+    pub(crate) properties: PropertyColumns,
     ack_interval: Vec<u32>,
     pub(crate) lines: Vec<Key>,
-    pub(crate) ended: Vec<(Key, Entry)>,
+    pub(crate) ended: Vec<(Key, u32, Entry)>,
 }
 
 impl Broker {
@@ -46,7 +53,8 @@ impl Broker {
         let Some(mut line) = self.lines.take(key) else { return };
         line.dirty = false;
         let mut expired = Vec::new();
-        if line.gate <= self.durable && !line.pending.is_empty() && !line.members.is_empty() {
+        if line.gate <= self.durable && line.starts_at.is_none() && !line.pending.is_empty() && !line.members.is_empty()
+        {
             match line.kind {
                 LineKind::Queue { .. } => self.dispatch_queue(key, &mut line, &mut expired),
                 LineKind::Subscription(_) => self.dispatch_subscription(key, &mut line, &mut expired),
@@ -91,7 +99,7 @@ impl Broker {
                 self.settle(line, &entry);
                 continue;
             }
-            credit = if self.deliver(key, line, member, entry) { credit - 1 } else { 0 };
+            credit = if self.deliver(key, line, member, entry, NO_GROUP) { credit - 1 } else { 0 };
         }
     }
 
@@ -100,6 +108,10 @@ impl Broker {
         let Some(mut policy) = line.policy.take() else { return };
         if !line.changes.is_empty() {
             policy.members_changed(&line.changes);
+            if line.groups.is_some() {
+                self.table(line, &mut scratch.consumers);
+                self.group_members_changed(line, &scratch.consumers);
+            }
             line.changes.clear();
         }
         loop {
@@ -116,6 +128,9 @@ impl Broker {
             self.paces(line, wants, &mut scratch.ack_interval);
             self.gather(line, limit, (wants, policy.properties()), &mut scratch, expired);
             if scratch.rows.is_empty() {
+                if scratch.again {
+                    continue;
+                }
                 break;
             }
             let mut plan = std::mem::take(&mut scratch.plan);
@@ -124,16 +139,14 @@ impl Broker {
             let corrections = self.check.correct(&batch, &mut plan);
             line.stats.corrected += corrections.total();
             let mut given = 0;
-            for (row, slot) in scratch.rows.iter().zip(&plan) {
-                if *slot == LEAVE {
-                    continue;
-                }
-                let Some(member) = self.consumers.at(*slot) else { continue };
+            for (at, (row, slot)) in scratch.rows.iter().zip(&plan).enumerate() {
+                let group = scratch.groups.get(at).copied().unwrap_or(NO_GROUP);
+                let Some(member) = self.receiver(line, group, *slot) else { continue };
                 let entry = take(line, *row);
                 given += 1;
-                self.deliver(key, line, member, entry);
+                self.deliver(key, line, member, entry, group);
             }
-            let full = scratch.rows.len() == limit;
+            let full = scratch.rows.len() == limit || scratch.again;
             scratch.plan = plan;
             line.pending.tidy();
             if given == 0 || !full {
@@ -159,7 +172,7 @@ impl Broker {
                 slot: member.index,
                 credit,
                 in_flight: consumer.held.len() as u32,
-                priority: consumer.priority.into(),
+                priority: if line.settings.use_consumer_priority { consumer.priority.into() } else { 0 },
             });
         }
         total
@@ -175,11 +188,11 @@ impl Broker {
     }
 
     /// The exclusive consumer that is served: highest priority, then the one that came first.
-    fn exclusive_of(&self, line: &Line) -> Option<Key> {
+    pub(crate) fn exclusive_of(&self, line: &Line) -> Option<Key> {
         line.members
             .iter()
             .filter_map(|key| self.consumers.get(*key).map(|consumer| (*key, consumer)))
-            .filter(|(_, consumer)| consumer.exclusive)
+            .filter(|(_, consumer)| consumer.exclusive || line.settings.all_consumers_exclusive_by_default)
             .max_by_key(|(_, consumer)| (consumer.priority, std::cmp::Reverse(consumer.order)))
             .map(|(key, _)| key)
     }
@@ -198,12 +211,15 @@ impl Broker {
         &mut self,
         line: &mut Line,
         limit: usize,
-        (wants, properties): (Columns, &[Property]),
+        wanted: (Columns, &[Property]),
         scratch: &mut Scratch,
         expired: &mut Vec<Entry>,
     ) {
+        if line.groups.is_some() {
+            return self.gather_groups(line, limit, wanted, scratch, expired);
+        }
         scratch.clear();
-        scratch.properties.begin(properties);
+        scratch.properties.begin(wanted.1);
         let words = scratch.consumers.len().div_ceil(64);
         let mut mask = vec![0u64; if line.selective { words } else { 0 }];
         let mut only_unmatched = true;
@@ -220,6 +236,10 @@ impl Broker {
             let Some(message) = &entry.message else {
                 break; // Order is kept: nothing overtakes a message whose body is on its way.
             };
+            if entry.is_grouped() {
+                line.groups = Some(Box::default());
+                return self.gather_groups(line, limit, wanted, scratch, expired);
+            }
             if line.selective {
                 let (anybody, with_credit) = self.candidates(line, &scratch.consumers, message, entry, &mut mask);
                 if !anybody {
@@ -235,11 +255,7 @@ impl Broker {
                 }
                 scratch.candidates.extend(&mask);
             }
-            let symbols = self.policies.symbols();
-            scratch.push(at, entry, message, wants, symbols);
-            if !properties.is_empty() {
-                scratch.properties.push(properties, message, entry.redeliveries.into(), symbols);
-            }
+            scratch.add(at, entry, message, wanted, self.policies.symbols());
             if scratch.rows.len() == limit {
                 break;
             }
@@ -247,7 +263,7 @@ impl Broker {
     }
 
     /// Which members may take the message, as bits; whether any may at all, and any that has credit.
-    fn candidates(
+    pub(crate) fn candidates(
         &self,
         line: &Line,
         table: &[ConsumerRow],
@@ -271,7 +287,7 @@ impl Broker {
     }
 
     /// A body that nobody here wants makes way for others when the window is full.
-    fn put_aside(&mut self, line: &mut Line, at: usize) {
+    pub(crate) fn put_aside(&mut self, line: &mut Line, at: usize) {
         if line.resident <= self.config.body_window_bytes_per_destination / 2 {
             return;
         }
@@ -285,7 +301,8 @@ impl Broker {
     }
 
     /// Hands one message to one consumer. False when the consumer's connection can take no more.
-    pub(crate) fn deliver(&mut self, key: Key, line: &mut Line, member: Key, mut entry: Entry) -> bool {
+    pub(crate) fn deliver(&mut self, key: Key, line: &mut Line, member: Key, mut entry: Entry, group: u32) -> bool {
+        let group_first = group != NO_GROUP && self.handed_out(line, group, member, &entry);
         let (Some(consumer), Some(message)) = (self.consumers.get_mut(member), entry.message.clone()) else {
             line.pending.insert(entry);
             return false;
@@ -311,6 +328,7 @@ impl Broker {
             tag,
             message,
             redeliveries: entry.redeliveries.into(),
+            group_first,
         }));
         if consumer.auto_ack {
             line.stats.dequeued += 1;
@@ -330,6 +348,7 @@ impl Broker {
             tag,
             line: key,
             entry,
+            group,
             seen: false,
             transaction: None,
             gone: false,
@@ -344,8 +363,15 @@ impl Broker {
         if line.loading || line.away == 0 || line.members.is_empty() {
             return;
         }
+        let parked = self.parked_bodies(line);
+        if !parked.is_empty() {
+            line.loading = true;
+            let sequences = parked.iter().map(|(sequence, _)| *sequence).collect();
+            return self.load(sequences, LoadFor::Line(key, parked));
+        }
         let first = line.pending.index_from(line.unmatched);
-        let first = (first..line.pending.span()).find_map(|at| line.pending.at(at).filter(|entry| !entry.is_taken()));
+        let live = |at| line.pending.at(at).filter(|entry| !entry.is_taken() && !entry.is_parked());
+        let first = (first..line.pending.span()).find_map(live);
         let starved = first.is_none_or(|entry| entry.message.is_none());
         // What was put aside stands before what was fetched last; it is fetched again once nothing else stands first.
         let from = if starved { line.unmatched } else { line.load_from.max(line.unmatched) };
@@ -357,7 +383,7 @@ impl Broker {
         let mut next = Place::FIRST;
         for at in line.pending.index_from(from)..line.pending.span() {
             let Some(entry) = line.pending.at(at) else { break };
-            if entry.is_taken() || entry.message.is_some() {
+            if entry.is_taken() || entry.is_parked() || entry.message.is_some() {
                 continue;
             }
             wanted.push((entry.sequence, entry.priority));
@@ -378,15 +404,17 @@ impl Broker {
     }
 }
 
-fn take(line: &mut Line, at: usize) -> Entry {
+pub(crate) fn take(line: &mut Line, at: usize) -> Entry {
     let entry = line.pending.take(at);
     line.away -= usize::from(entry.message.is_none());
     entry
 }
 
 impl Scratch {
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.rows.clear();
+        self.groups.clear();
+        self.again = false;
         self.candidates.clear();
         self.priority.clear();
         self.size.clear();
@@ -396,6 +424,21 @@ impl Scratch {
         self.sequence.clear();
         self.group.clear();
         self.message_type.clear();
+    }
+
+    /// Adds a row with the columns and properties that are wanted.
+    pub(crate) fn add(
+        &mut self,
+        at: usize,
+        entry: &Entry,
+        message: &message::Message,
+        (wants, properties): (Columns, &[Property]),
+        symbols: &plugin::SymbolTable,
+    ) {
+        self.push(at, entry, message, wants, symbols);
+        if !properties.is_empty() {
+            self.properties.push(properties, message, entry.redeliveries.into(), symbols);
+        }
     }
 
     fn push(

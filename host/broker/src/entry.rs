@@ -26,6 +26,8 @@ pub(crate) struct Entry {
 const STORED: u8 = 1;
 const TAKEN: u8 = 2;
 const MAYBE_DELIVERED: u8 = 4;
+const GROUPED: u8 = 8;
+const PARKED: u8 = 16;
 
 impl Entry {
     pub(crate) fn new(message: Arc<Message>, stored: bool) -> Entry {
@@ -35,7 +37,7 @@ impl Entry {
             size: u32::try_from(message.size_bytes()).unwrap_or(u32::MAX),
             redeliveries: u16::try_from(message.redelivery_count).unwrap_or(u16::MAX),
             priority: message.priority,
-            flags: if stored { STORED } else { 0 },
+            flags: if stored { STORED } else { 0 } | if message.group_id.is_some() { GROUPED } else { 0 },
             message: Some(message),
         }
     }
@@ -50,6 +52,32 @@ impl Entry {
             priority: meta.priority,
             flags: if maybe_delivered { STORED | MAYBE_DELIVERED } else { STORED },
         }
+    }
+
+    /// Takes the body in.
+    pub(crate) fn fill(&mut self, message: Arc<Message>) {
+        if message.group_id.is_some() {
+            self.flags |= GROUPED;
+        }
+        self.message = Some(message);
+    }
+
+    /// Whether it belongs to a message group; not known before its body was seen.
+    pub(crate) fn is_grouped(&self) -> bool {
+        self.flags & GROUPED != 0
+    }
+
+    /// Whether it waits for the owner of its group, which then knows its place.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.flags & PARKED != 0
+    }
+
+    pub(crate) fn park(&mut self) {
+        self.flags |= PARKED;
+    }
+
+    pub(crate) fn unpark(&mut self) {
+        self.flags &= !PARKED;
     }
 
     /// Counts the delivery that may have happened before a crash. True if there was one to count.
@@ -78,7 +106,7 @@ impl Entry {
 
     /// Moves the entry out and leaves a gap.
     pub(crate) fn take(&mut self) -> Entry {
-        let entry = Entry { message: self.message.take(), ..self.clone() };
+        let entry = Entry { message: self.message.take(), flags: self.flags & !PARKED, ..self.clone() };
         self.flags |= TAKEN;
         entry
     }
@@ -92,6 +120,8 @@ pub(crate) struct Held {
     pub(crate) entry: Entry,
     /// The application has it, or a transaction acknowledged it: it no longer counts against the prefetch (row W28).
     pub(crate) seen: bool,
+    /// Its group in the line, [`crate::groups::NO_GROUP`] for none.
+    pub(crate) group: u32,
     /// Acknowledged by this transaction, which has not ended.
     pub(crate) transaction: Option<message::TransactionKey>,
     /// Settled; only its place is left until it comes to the front.

@@ -26,7 +26,9 @@ mod consumer;
 mod destinations;
 mod dispatch;
 mod entry;
+mod groups;
 mod line;
+mod owners;
 mod pace;
 mod pending;
 mod properties;
@@ -40,6 +42,7 @@ mod transaction;
 
 pub use broker::{Broker, LoadId};
 pub use config::{Config, DestinationPolicy, DestinationSettings};
+pub use groups::GroupStats;
 pub use line::LineStats;
 pub use recover::Recovery;
 pub use stats::{LineReport, Stats};

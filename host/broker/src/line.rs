@@ -7,6 +7,7 @@ use plugin::{MemberChange, QueueDispatch};
 use selector::Selector;
 
 use crate::DestinationSettings;
+use crate::groups::Groups;
 use crate::pending::{Pending, Place};
 use crate::rights::Reader;
 use crate::slots::Key;
@@ -25,6 +26,11 @@ pub(crate) struct Line {
     pub(crate) policy: Option<Box<dyn QueueDispatch>>,
     /// Members that came and went since the policy was told.
     pub(crate) changes: Vec<MemberChange>,
+    /// Message groups; `None` until the first message of one is seen.
+    pub(crate) groups: Option<Box<Groups>>,
+    /// Nothing is dispatched before this time, ms since 1970; set when a first consumer comes and the settings want more
+    /// of them.
+    pub(crate) starts_at: Option<i64>,
     /// Some member has a selector.
     pub(crate) selective: bool,
     /// Some member is exclusive.
@@ -103,6 +109,8 @@ impl Line {
             members: Vec::new(),
             policy: None,
             changes: Vec::new(),
+            groups: None,
+            starts_at: None,
             selective: false,
             exclusive: false,
             unmatched: Place::FIRST,

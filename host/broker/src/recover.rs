@@ -46,7 +46,13 @@ impl Broker {
                     entry.redeliveries = entry.redeliveries.saturating_add(u16::try_from(count).unwrap_or(u16::MAX));
                 }
             }
-            Record::Body { .. }
+            Record::GroupOwner { log, group, owner } => {
+                if let Some(line) = recovery.lines.get(&log).and_then(|key| self.lines.get_mut(*key)) {
+                    line.groups.get_or_insert_default().reserve(&group, owner);
+                }
+            }
+            Record::GroupGone { .. }
+            | Record::Body { .. }
             | Record::BodyGone { .. }
             | Record::EntryGone { .. }
             | Record::LogGone { .. }

@@ -4,6 +4,7 @@ use message::{ConnectionKey, Event, Sequence};
 use plugin::PolicyStats;
 
 use crate::broker::Broker;
+use crate::groups::GroupStats;
 use crate::line::LineStats;
 
 /// Counters of the whole machine, rising since its start.
@@ -42,6 +43,8 @@ pub struct LineReport {
     pub memory: u64,
     /// Counters.
     pub stats: LineStats,
+    /// Message groups; `None` for a queue that never saw one and for subscriptions.
+    pub groups: Option<GroupStats>,
     /// The dispatch policy's own counters; `None` without consumers or for subscriptions.
     pub policy: Option<PolicyStats>,
 }
@@ -67,6 +70,7 @@ impl Broker {
                 consumers: line.members.len(),
                 memory: line.memory + line.resident,
                 stats: line.stats,
+                groups: line.groups.as_ref().map(|groups| groups.stats()),
                 policy: line.policy.as_ref().map(|policy| policy.stats()),
             })
             .collect()

@@ -18,6 +18,9 @@ use crate::line::{Line, LineKind, Subscription};
 use crate::pending::Place;
 use crate::slots::Key;
 
+/// How long a queue waits for enough consumers when no time is set, ms, as in ActiveMQ.
+const DISPATCH_WAIT_MS: i64 = 1_000;
+
 impl Broker {
     pub(crate) fn connect(&mut self, key: ConnectionKey, connect: Connect) {
         // The newest connection of an id wins: the older one is half dead (row L03).
@@ -231,6 +234,7 @@ impl Broker {
             connection: from,
             subscription: wish.subscription,
             id: wish.consumer.clone(),
+            identity: wish.identity.clone(),
             client_id,
             destination: wish.destination.clone(),
             patterns: queues.iter().filter(|queue| queue.is_wildcard()).cloned().collect(),
@@ -417,7 +421,7 @@ impl Broker {
         line.load_from = Place::FIRST;
         if let LineKind::Queue { destination, .. } = &line.kind {
             line.selective |= consumer.selector.is_some();
-            line.exclusive |= consumer.exclusive;
+            line.exclusive |= consumer.exclusive || line.settings.all_consumers_exclusive_by_default;
             let member = Member {
                 slot: consumer_key.index,
                 client_id: Arc::from(consumer.client_id.as_deref().unwrap_or_default()),
@@ -445,7 +449,33 @@ impl Broker {
                 self.later(Then::Open(line_key));
             }
         }
+        self.delay_dispatch(line_key);
+        self.claim_groups(line_key, consumer_key);
         self.mark(line_key);
+    }
+
+    /// Lets a queue wait for more consumers, or for a while, before it serves the first one (row P12).
+    fn delay_dispatch(&mut self, key: Key) {
+        let Some(line) = self.lines.get_mut(key).filter(|line| line.is_queue()) else { return };
+        let (wait_ms, enough) =
+            (line.settings.time_before_dispatch_starts_ms, line.settings.consumers_before_dispatch_starts);
+        if enough > 0 && line.members.len() >= enough {
+            line.starts_at = None;
+        } else if line.members.len() == 1 && (wait_ms > 0 || enough > 1) {
+            let due = self.now + if wait_ms > 0 { wait_ms } else { DISPATCH_WAIT_MS };
+            line.starts_at = Some(due);
+            self.timers.push(Reverse((due, Timer::Start(key))));
+        }
+    }
+
+    /// The wait for more consumers is over.
+    pub(crate) fn start_dispatch(&mut self, key: Key, at: i64) {
+        if let Some(line) = self.lines.get_mut(key)
+            && line.starts_at.is_some_and(|due| due <= at)
+        {
+            line.starts_at = None;
+            self.mark(key);
+        }
     }
 
     /// Ends a consumer; what it held goes back to where it stood (row L13).
@@ -472,7 +502,8 @@ impl Broker {
                 continue;
             }
             let failed = last_delivered.is_none_or(|last| held.tag <= last);
-            self.give_back(held.line, held.entry, failed);
+            self.give_back(held.line, held.entry, held.group, failed);
+            self.group_released(held.line, held.group);
         }
         for line_key in std::mem::take(&mut consumer.lines) {
             self.delist(line_key, key);
@@ -526,12 +557,13 @@ impl Broker {
                 let (selective, exclusive) = (all(|c| c.selector.is_some()), all(|c| c.exclusive));
                 if let Some(line) = self.lines.get_mut(line_key) {
                     line.selective = selective;
-                    line.exclusive = exclusive;
+                    line.exclusive = exclusive || line.settings.all_consumers_exclusive_by_default;
                     if line.members.is_empty() {
                         line.policy = None;
                         line.changes.clear();
                     }
                 }
+                self.free_groups_of(line_key, key);
                 self.mark(line_key);
             }
         }

@@ -123,10 +123,11 @@ impl Broker {
             let at = consumer.held_from(tag);
             if let Some(held) = consumer.held.get_mut(at).filter(|held| held.tag == tag && !held.gone) {
                 held.gone = true;
-                let (line, entry, copy) = (held.line, held.entry.take(), held.copy);
+                let (line, group, entry, copy) = (held.line, held.group, held.entry.take(), held.copy);
                 consumer.tidy();
                 if !copy {
                     self.done(line, entry);
+                    self.group_released(line, group);
                 }
             }
             self.bury_shadow(from, consumer_key);
@@ -185,11 +186,12 @@ impl Broker {
         let mut back = Vec::new();
         for held in consumer.held.iter_mut().filter(|held| held.transaction.is_none() && !held.gone) {
             held.gone = true;
-            back.push((held.line, held.entry.take()));
+            back.push((held.line, held.group, held.entry.take()));
         }
         consumer.tidy();
-        for (line, entry) in back {
-            self.give_back(line, entry, true);
+        for (line, group, entry) in back {
+            self.give_back(line, entry, group, true);
+            self.group_released(line, group);
         }
         self.bury_shadow(from, key);
     }

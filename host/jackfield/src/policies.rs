@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use plugin::native::NativeHost;
-use plugin::{PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
+use plugin::{GroupAssignment, PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
 use plugin_wasmtime::{Limits, WasmHost};
 
 use crate::config::{Component, StockPolicy};
@@ -62,6 +62,13 @@ impl PolicyHost for Policies {
         match policy.strip_prefix(NATIVE) {
             Some(native) => self.native.queue_dispatch(native, destination),
             None => self.components.queue_dispatch(policy, destination),
+        }
+    }
+
+    fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
+        match policy.strip_prefix(NATIVE) {
+            Some(native) => self.native.group_assignment(native, destination),
+            None => self.components.group_assignment(policy, destination),
         }
     }
 

@@ -7,6 +7,7 @@
 //!           'd', log u32                       dispatch mark
 //!           'h', log u32                       head: no entry of the log is below
 //!           'r', log u32, sequence u64         failed deliveries of an entry
+//!           'g', log u32, group text            who owns a message group
 //!           'p', producer                      its last message
 //!           'c' 'e' 'n' 's' 'w'                clean stop, epoch, next log, next sequence, low water of bodies
 //! ```
@@ -33,6 +34,7 @@ pub(crate) const DISPATCHED: u8 = b'd';
 pub(crate) const HEAD: u8 = b'h';
 pub(crate) const REDELIVERIES: u8 = b'r';
 pub(crate) const PRODUCER: u8 = b'p';
+pub(crate) const GROUP: u8 = b'g';
 
 pub(crate) fn body(sequence: Sequence) -> [u8; 8] {
     sequence.to_be_bytes()
@@ -62,6 +64,15 @@ pub(crate) fn redeliveries(log: LogId, sequence: Sequence) -> [u8; 13] {
     key
 }
 
+pub(crate) fn group(log: LogId, group: &str) -> Vec<u8> {
+    [&of_log(GROUP, log)[..], group.as_bytes()].concat()
+}
+
+/// The first key behind all groups of the log.
+pub(crate) fn groups_end(log: LogId) -> Vec<u8> {
+    log.checked_add(1).map_or(vec![GROUP + 1], |next| of_log(GROUP, next).to_vec())
+}
+
 pub(crate) fn producer(encoded_id: &[u8]) -> Vec<u8> {
     [&[PRODUCER], encoded_id].concat()
 }
@@ -73,6 +84,12 @@ pub(crate) fn read_body(key: &[u8]) -> Option<Sequence> {
 pub(crate) fn read_entry(key: &[u8]) -> Option<(LogId, Sequence)> {
     let (log, sequence) = key.split_at_checked(4)?;
     Some((LogId::from_be_bytes(log.try_into().ok()?), read_body(sequence)?))
+}
+
+/// Log and group of a key made by [`group`].
+pub(crate) fn read_group(key: &[u8]) -> Option<(LogId, &str)> {
+    let (log, group) = key.get(1..)?.split_at_checked(4)?;
+    Some((LogId::from_be_bytes(log.try_into().ok()?), std::str::from_utf8(group).ok()?))
 }
 
 /// The log of a key made by [`of_log`].

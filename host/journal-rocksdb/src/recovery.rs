@@ -1,7 +1,7 @@
 //! Reading back: the facts when the journal is opened, all records when the broker asks for them.
 
 use journal::{JournalError, Recovered, format};
-use message::{LogId, ProducerId, Record, Sequence};
+use message::{LogId, ProducerId, Record, Sequence, Text};
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions};
 
 use crate::engine::{self, families};
@@ -33,6 +33,11 @@ pub(crate) fn state(db: &DB) -> Result<State, JournalError> {
         state.redeliveries.insert(place, narrow(key, read_number(key, value)?)?);
         Ok(())
     })?;
+    facts(db, keys::GROUP, |key, _| {
+        let (log, _) = keys::read_group(key).ok_or_else(|| unreadable("group owner", key))?;
+        state.grouped.insert(log);
+        Ok(())
+    })?;
     // A journal is new, and stopped in order, until something is appended.
     state.clean_stop |= state.epoch == 0;
     Ok(state)
@@ -61,6 +66,7 @@ pub(crate) fn all(db: &DB, state: &State, each: &mut dyn FnMut(Record)) -> Resul
     for (at, producer, sequence) in producers(db)? {
         each(Record::Producer { producer, sequence, at });
     }
+    groups(db, each)?;
     for log in logs {
         entries(db, state, log, &mut found, each)?;
     }
@@ -125,6 +131,16 @@ fn producers(db: &DB) -> Result<Vec<(Sequence, ProducerId, i64)>, JournalError> 
     // Stable: producers of the same time stay in the order of their keys.
     all.sort_by_key(|(at, ..)| *at);
     Ok(all)
+}
+
+/// The owners of message groups, by log and group.
+fn groups(db: &DB, each: &mut dyn FnMut(Record)) -> Result<(), JournalError> {
+    facts(db, keys::GROUP, |key, value| {
+        let (log, group) = keys::read_group(key).ok_or_else(|| unreadable("group owner", key))?;
+        let owner = format::decode_group_owner(key, value).map_err(|e| damaged("group owner", key, e))?;
+        each(Record::GroupOwner { log, group: Text::from(group), owner });
+        Ok(())
+    })
 }
 
 fn facts(

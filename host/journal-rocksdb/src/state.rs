@@ -5,7 +5,7 @@
 //! behind the truth, but never run ahead of it: an entry that comes in below its head takes the head down in the same
 //! batch.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use journal::format;
 use message::{LogId, Record, Sequence};
@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub(crate) redeliveries: BTreeMap<(LogId, Sequence), u32>,
     /// Ranges whose entries are gone with their log, not yet merged away.
     pub(crate) logs_gone: Vec<LogId>,
+    /// Logs that have, or had in this run, owners of message groups: only there a log's end has to look for them.
+    pub(crate) grouped: HashSet<LogId>,
     pub(crate) closed: bool,
 }
 
@@ -151,6 +153,12 @@ impl State {
             Record::ProducerGone { producer } => {
                 batch.delete_cf(f.facts, keys::producer(&format::encode_producer_id(producer)));
             }
+            Record::GroupOwner { log, group, owner } => {
+                self.grouped.insert(*log);
+                let key = keys::group(*log, group);
+                batch.put_cf(f.facts, &key, format::encode_group_owner(&key, owner));
+            }
+            Record::GroupGone { log, group } => batch.delete_cf(f.facts, keys::group(*log, group)),
             Record::CleanStop => {}
         }
     }
@@ -168,6 +176,9 @@ impl State {
         for (log, sequence) in redelivered {
             self.redeliveries.remove(&(log, sequence));
             batch.delete_cf(f.facts, keys::redeliveries(log, sequence));
+        }
+        if self.grouped.remove(&log) {
+            batch.delete_range_cf(f.facts, keys::group(log, ""), keys::groups_end(log));
         }
         let end = keys::entries_end(log).map_or(vec![0xff; 13], |end| end.to_vec());
         batch.delete_range_cf(f.entries, keys::entry(log, 0).to_vec(), end);

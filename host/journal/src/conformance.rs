@@ -74,6 +74,16 @@ impl Samples {
         Record::Producer { producer: Self::producer_id(number), sequence, at }
     }
 
+    /// The owner of a message group; groups of the same number in two logs are two groups.
+    pub fn group(log: LogId, number: u64, owner: &'static str) -> Record {
+        Record::GroupOwner { log, group: format!("group {number}").into(), owner: owner.into() }
+    }
+
+    /// That group without an owner.
+    pub fn group_gone(log: LogId, number: u64) -> Record {
+        Record::GroupGone { log, group: format!("group {number}").into() }
+    }
+
     /// A producer.
     pub fn producer_id(number: i64) -> ProducerId {
         ProducerId { connection: "ID:host:1".into(), session: -1, value: number }
@@ -86,6 +96,7 @@ pub fn all<B: Bed>(new_bed: &mut dyn FnMut() -> B) {
     everything_comes_back_in_order(&mut new_bed());
     what_is_gone_stays_gone(&mut new_bed());
     redeliveries_go_with_their_entry(&mut new_bed());
+    groups_have_one_owner_and_go_with_their_log(&mut new_bed());
     a_clean_stop_is_true_until_the_next_append(&mut new_bed());
     numbers_are_never_used_twice(&mut new_bed());
     bodies_are_loaded_as_they_were(&mut new_bed());
@@ -186,6 +197,26 @@ fn redeliveries_go_with_their_entry(bed: &mut dyn Bed) {
         Record::Redeliveries { log: 1, sequence: 2, count: 5 },
     ];
     assert_eq!(recover(&*bed.open()).0, expected);
+}
+
+fn groups_have_one_owner_and_go_with_their_log(bed: &mut dyn Bed) {
+    let journal = bed.open();
+    let owners = |log| (1..=3).map(move |number| Samples::group(log, number, "ID:a:1:1"));
+    journal.append(&[vec![Samples::queue(1), Samples::queue(2), Samples::queue(300)]]).expect("append");
+    journal.append(&[[1, 2, 300].into_iter().flat_map(owners).collect()]).expect("append");
+    journal.append(&[vec![Samples::group(2, 1, "ID:b:1:1")], vec![Samples::group_gone(2, 3)]]).expect("append");
+    journal.append(&[vec![Samples::group_gone(2, 9), Record::LogGone { log: 1 }]]).expect("append");
+    let mut expected = vec![Samples::queue(2), Samples::queue(300), Samples::group(2, 1, "ID:b:1:1")];
+    expected.push(Samples::group(2, 2, "ID:a:1:1"));
+    expected.extend(owners(300));
+    drop(journal);
+    for close in [false, true, false] {
+        let journal = bed.open();
+        assert_eq!(recover(&*journal).0, expected);
+        if close {
+            journal.close().expect("close");
+        }
+    }
 }
 
 fn a_clean_stop_is_true_until_the_next_append(bed: &mut dyn Bed) {
@@ -327,7 +358,7 @@ impl Driver {
 
     /// The next group.
     pub fn group(&mut self) -> Vec<Record> {
-        let choice = self.random.below(20);
+        let choice = self.random.below(22);
         if self.logs.is_empty() || choice == 0 {
             return self.new_log();
         }
@@ -346,6 +377,8 @@ impl Driver {
                 let (log, sequence) = self.live.swap_remove(self.random.below(self.live.len() as u64) as usize);
                 gone(log, sequence..=sequence)
             }
+            13 => vec![Samples::group(log, self.random.below(9), ["ID:a", "ID:b"][self.random.below(2) as usize])],
+            14 => vec![Samples::group_gone(log, self.random.below(9))],
             _ => (0..1 + self.random.below(3)).flat_map(|_| self.come(log)).collect(),
         }
     }

@@ -16,7 +16,7 @@ mod body;
 mod fields;
 
 use bytes::Bytes;
-use message::{EntryMeta, LogDefinition, ProducerId, Sequence};
+use message::{EntryMeta, LogDefinition, ProducerId, Sequence, Text};
 
 pub use body::{decode_body, encode_body};
 use fields::{Reader, put_signed, put_text, put_unsigned};
@@ -39,6 +39,8 @@ pub enum Kind {
     Producer = 4,
     /// A single number: dispatch marks, redeliveries, counters.
     Number = 5,
+    /// The owner of a message group.
+    GroupOwner = 6,
 }
 
 impl Kind {
@@ -50,6 +52,7 @@ impl Kind {
             Kind::Log => "log definition",
             Kind::Producer => "producer",
             Kind::Number => "number",
+            Kind::GroupOwner => "group owner",
         }
     }
 }
@@ -218,6 +221,19 @@ pub fn decode_number(key: &[u8], value: &[u8]) -> Result<u64, FormatError> {
     let number = r.unsigned("number")?;
     r.end()?;
     Ok(number)
+}
+
+/// Writes a message group's owner, which lives under `key`.
+pub fn encode_group_owner(key: &[u8], owner: &str) -> Vec<u8> {
+    seal(Kind::GroupOwner, key, owner.len() + 2, |out| put_text(out, owner))
+}
+
+/// Reads what [`encode_group_owner`] wrote.
+pub fn decode_group_owner(key: &[u8], value: &[u8]) -> Result<Text, FormatError> {
+    let mut r = open(Kind::GroupOwner, key, value)?;
+    let owner = r.text("owner")?;
+    r.end()?;
+    Ok(owner)
 }
 
 fn put_producer_id(out: &mut Vec<u8>, producer: &ProducerId) {

@@ -21,8 +21,9 @@ pub use memory::{Fault, MemJournal};
 /// that: a key is put once and deleted once.
 pub trait Journal: Send + Sync {
     /// Gives everything back, in this order: all logs by number, each `Log` followed by its `Dispatched` if there is
-    /// one; the producers, oldest `at` first; then per log its entries by sequence, each followed by its `Redeliveries`
-    /// if there are any. Bodies are not read. To be called before the first [`Journal::append`].
+    /// one; the producers, oldest `at` first; the owners of message groups by log and group; then per log its entries by
+    /// sequence, each followed by its `Redeliveries` if there are any. Bodies are not read. To be called before the first
+    /// [`Journal::append`].
     ///
     /// A damaged record is an error that names it: nothing is left out in silence.
     fn recover(&self, each: &mut dyn FnMut(Record)) -> Result<Recovered, JournalError>;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use message::{EntryMeta, Loaded, LogDefinition, LogId, Message, ProducerId, Record, Sequence};
+use message::{EntryMeta, Loaded, LogDefinition, LogId, Message, ProducerId, Record, Sequence, Text};
 
 use crate::{Journal, JournalError, Recovered, Room, Stats};
 
@@ -48,6 +48,7 @@ struct Store {
     entries: BTreeMap<(LogId, Sequence), (EntryMeta, Option<u32>)>,
     bodies: BTreeMap<Sequence, Arc<Message>>,
     producers: HashMap<ProducerId, (i64, Sequence)>,
+    groups: BTreeMap<(LogId, Text), Text>,
     sequence_last: Sequence,
     log_last: LogId,
     unclean: bool,
@@ -202,6 +203,9 @@ impl Store {
         for (producer, &(sequence, at)) in producers {
             each(Record::Producer { producer: producer.clone(), sequence, at });
         }
+        for ((log, group), owner) in &self.groups {
+            each(Record::GroupOwner { log: *log, group: group.clone(), owner: owner.clone() });
+        }
         let mut found = Recovered {
             next_sequence: self.sequence_last + 1,
             next_log: self.log_last + 1,
@@ -271,6 +275,14 @@ impl Store {
                 for key in gone {
                     self.entries.remove(&key);
                 }
+                self.groups.retain(|(other, _), _| other != log);
+            }
+            Record::GroupOwner { log, group, owner } => {
+                assert!(self.logs.contains_key(log), "owner of group {group} for log {log}, which is not there");
+                self.groups.insert((*log, group.clone()), owner.clone());
+            }
+            Record::GroupGone { log, group } => {
+                self.groups.remove(&(*log, group.clone()));
             }
             Record::Producer { producer, sequence, at } => {
                 self.seen(*at);

@@ -15,7 +15,7 @@ const KEY: &[u8] = b"k";
 fn records() {
     fuzz(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz-corpus"), |input| {
         let (first, fields) = input.split_first().unwrap_or((&0, &[]));
-        let kind = first % 6;
+        let kind = first % 7;
         let value = sealed(kind, fields);
         let outcome = match kind {
             1 => decode_body(KEY, &value.clone().into()).map(|message| {
@@ -30,6 +30,9 @@ fn records() {
             }),
             5 => decode_number(KEY, &value).map(|number| {
                 assert_eq!(decode_number(KEY, &encode_number(KEY, number)), Ok(number));
+            }),
+            6 => decode_group_owner(KEY, &value).map(|owner| {
+                assert_eq!(decode_group_owner(KEY, &encode_group_owner(KEY, &owner)), Ok(owner));
             }),
             _ => decode_producer_id(fields).map(|id| {
                 assert_eq!(decode_producer_id(&encode_producer_id(&id)), Ok(id));

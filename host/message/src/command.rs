@@ -153,6 +153,9 @@ pub struct Subscribe {
     pub subscription: SubscriptionKey,
     /// Its id as the client knows it, for advisories.
     pub consumer: ProducerId,
+    /// What it will be called again if the broker is restarted and its client comes back; `None` if nothing about it
+    /// lasts so long. Message groups wait for their owner by this name.
+    pub identity: Option<Text>,
     /// Queue or topic; wildcards and composites allowed.
     pub destination: Destination,
     /// Which messages it wants.

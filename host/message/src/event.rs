@@ -61,6 +61,8 @@ pub struct Delivery {
     pub message: Arc<Message>,
     /// Deliveries before this one; above 0 the message is marked as redelivered.
     pub redeliveries: u32,
+    /// First message of its group since the consumer became the group's owner (JMSXGroupFirstForConsumer).
+    pub group_first: bool,
 }
 
 /// Why something was refused. The session turns it into its protocol's own error.

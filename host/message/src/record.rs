@@ -71,6 +71,22 @@ pub enum Record {
         /// Which log.
         log: LogId,
     },
+    /// A message group of a queue has an owner; replaces what was said before and goes with its log (row C13).
+    GroupOwner {
+        /// The queue's log.
+        log: LogId,
+        /// The group.
+        group: Text,
+        /// Who: [`crate::Subscribe::identity`] of the consumer.
+        owner: Text,
+    },
+    /// A message group has no owner any more.
+    GroupGone {
+        /// The queue's log.
+        log: LogId,
+        /// The group.
+        group: Text,
+    },
     /// The last persistent message of a producer (rows L04, L05).
     Producer {
         /// Who.

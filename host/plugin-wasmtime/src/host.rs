@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use plugin::{PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable, native};
+use plugin::{
+    GroupAssignment, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable, native,
+};
 
 use crate::Limits;
 use crate::bindings::Setting;
@@ -128,6 +130,10 @@ impl PolicyHost for WasmHost {
         let cell = Arc::new(Cell::new(program.clone(), destination));
         self.cells.add(&cell);
         Ok(Box::new(WasmDispatch::new(self.runtime.clone(), cell)))
+    }
+
+    fn group_assignment(&self, policy: &str, _destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
+        plugin::native::group_policy(policy)
     }
 
     fn names(&self) -> Vec<PolicyInfo> {

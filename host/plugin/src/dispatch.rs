@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Columns, DispatchBatch, MemberChange, PolicyError, Property, SymbolTable};
+use crate::{Columns, DispatchBatch, GroupAssignment, MemberChange, PolicyError, Property, SymbolTable};
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
 ///
@@ -171,7 +171,10 @@ pub trait PolicyHost: Send {
     /// The policy `policy` for `destination`. Cheap: nothing is compiled on the caller's thread.
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError>;
 
-    /// The policies that can be asked for, by name in ascending order.
+    /// The group policy `policy` for `destination`. As cheap.
+    fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError>;
+
+    /// The dispatch policies that can be asked for, by name in ascending order.
     fn names(&self) -> Vec<PolicyInfo>;
 
     /// The table in which the core interns the texts of symbol columns.

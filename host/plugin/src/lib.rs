@@ -4,8 +4,8 @@
 //! This room must never know how a policy is run: no WebAssembly, no threads, no clocks. It holds values, traits and
 //! pure arithmetic, so that the core builds and is tested without an engine.
 //!
-//! Start reading at [`QueueDispatch`], then [`PlanCheck`]: a plan is advice, the host owns the truth. [`auth`] is who
-//! comes in and what they may do.
+//! Start reading at [`QueueDispatch`], then [`PlanCheck`]: a plan is advice, the host owns the truth. For message groups
+//! the same is [`GroupAssignment`] and [`GroupCheck`]. [`auth`] is who comes in and what they may do.
 //!
 //! ```text
 //!  core ── DispatchBatch (columns, consumers, candidates) ──> dyn QueueDispatch ── Vec<slot> ──> PlanCheck ──> core
@@ -18,6 +18,7 @@ mod batch;
 mod check;
 mod dispatch;
 mod error;
+mod groups;
 pub mod native;
 mod property;
 mod symbols;
@@ -28,5 +29,8 @@ pub use crate::dispatch::{
     Decided, Fallback, PolicyHost, PolicyInfo, PolicyOrigin, PolicyState, PolicyStats, QueueDispatch,
 };
 pub use crate::error::PolicyError;
+pub use crate::groups::{
+    GROUP_MOVES_MAX, GROUP_ROWS_MAX, GroupAssignment, GroupBatch, GroupCheck, GroupMove, group_hash,
+};
 pub use crate::property::{Property, PropertyColumn, PropertyForm, text_hash};
 pub use crate::symbols::{SYMBOL_ABSENT, SymbolLimits, SymbolStats, SymbolTable};

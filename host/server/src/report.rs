@@ -45,6 +45,23 @@ fn one(line: &LineReport) {
         damaged = stats.damaged,
         "report: destination"
     );
+    if let Some(groups) = &line.groups {
+        tracing::info!(
+            name = line.name,
+            owned = groups.owned,
+            parked = groups.parked,
+            assigned = groups.assigned,
+            moved = groups.moved,
+            closed = groups.closed,
+            forgotten = groups.forgotten,
+            waited = groups.waited,
+            corrected = groups.corrected,
+            rows = groups.policy.rows,
+            batches_policy = groups.policy.batches_policy,
+            batches_fallback = groups.policy.batches_fallback(),
+            "report: message groups"
+        );
+    }
     let Some(policy) = &line.policy else { return };
     tracing::info!(
         name = line.name,

@@ -190,11 +190,25 @@ impl World {
             priority: if self.rng.per_mille(300) { self.rng.below(10) as u8 } else { 4 },
             expiration: if expires { self.now + self.rng.pick(&[1, 20, 2_000, 60_000]) } else { 0 },
             color: self.rng.index(COLORS.len()),
+            group: self.group(),
             weight: self.rng.between(0, 10) as i32,
             body: Letter::body(uid, bytes),
         };
         self.oracle.writes(letter.clone());
         letter
+    }
+
+    /// Most messages of a simulation with groups have one, a few open or close it.
+    fn group(&mut self) -> Option<(Text, i32)> {
+        if self.groups == 0 || self.rng.per_mille(250) {
+            return None;
+        }
+        let sequence = match self.rng.below(40) {
+            0 => 1,
+            1 => -1,
+            _ => self.rng.pick(&[0, 0, 2]),
+        };
+        Some((Text::from(format!("g{}", self.rng.below(self.groups))), sequence))
     }
 
     fn send(&mut self, client: usize, transaction: Option<u64>) {
@@ -326,6 +340,7 @@ impl World {
         Subscribe {
             subscription: 0,
             consumer: Default::default(),
+            identity: None,
             destination,
             selector: parsed(selector),
             prefetch: self.rng.pick(&[0, 1, 2, 5, 100]),
@@ -348,6 +363,7 @@ impl World {
         let key = link.subscription;
         wish.subscription = key;
         wish.consumer = message::ProducerId { connection, session: 1, value: key.into() };
+        wish.identity = wish.destination.kind.is_queue().then(|| Text::from(wish.consumer.to_string()));
         wish.receipt = Some(link.ask(Ask::Subscribe(key)));
         let prefetch = wish.prefetch.min(self.options.config.prefetch_max);
         let consumer = Consumer { wish: wish.clone(), prefetch, got: Vec::new(), pulling: false, last: 0 };

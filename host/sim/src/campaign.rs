@@ -45,6 +45,8 @@ impl Summary {
         sum.counted.acks += one.acks;
         sum.counted.commits += one.commits;
         sum.counted.dead += one.dead;
+        sum.counted.grouped += one.grouped;
+        sum.counted.group_moves += one.group_moves;
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) struct Ledger {
     logs: BTreeMap<LogId, LogDefinition>,
     entries: BTreeSet<(LogId, Sequence)>,
     bodies: BTreeMap<Sequence, Option<Uid>>,
+    groups: BTreeMap<(LogId, Text), Text>,
     /// Sends whose body was durable at some time.
     stored: BTreeSet<Uid>,
 }
@@ -34,7 +35,12 @@ impl Ledger {
                 Record::LogGone { log } => {
                     self.logs.remove(log);
                     self.entries.retain(|(other, _)| other != log);
+                    self.groups.retain(|(other, _), _| other != log);
                 }
+                Record::GroupOwner { log, group, owner } => {
+                    self.groups.insert((*log, group.clone()), owner.clone());
+                }
+                Record::GroupGone { log, group } => drop(self.groups.remove(&(*log, group.clone()))),
                 Record::Redeliveries { .. }
                 | Record::Dispatched { .. }
                 | Record::Producer { .. }
@@ -84,15 +90,17 @@ impl Ledger {
     pub(crate) fn compare(&self, journal: &MemJournal) -> Result<(), String> {
         let mut entries = BTreeSet::new();
         let mut logs = BTreeMap::new();
+        let mut groups = BTreeMap::new();
         let found = journal.recover(&mut |record| match record {
             Record::Entry { log, sequence, .. } => drop(entries.insert((log, sequence))),
             Record::Log { log, definition } => drop(logs.insert(log, definition)),
+            Record::GroupOwner { log, group, owner } => drop(groups.insert((log, group), owner)),
             _ => {}
         });
         if let Err(error) = found {
             return Err(format!("the journal does not open: {error}"));
         }
-        if entries != self.entries || logs != self.logs {
+        if entries != self.entries || logs != self.logs || groups != self.groups {
             return Err("the journal gives back something else than was durable".into());
         }
         let sequences: Vec<_> = self.bodies.keys().copied().collect();

@@ -26,15 +26,16 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Draws all of it. A `calm` run has no faults, small delays and no limit that refuses.
-    pub(crate) fn draw(rng: &mut Rng, calm: bool) -> Options {
+    /// Draws all of it. A `calm` run has no faults, small delays and no limit that refuses; one with `groups` has settings
+    /// that matter to message groups.
+    pub(crate) fn draw(rng: &mut Rng, calm: bool, groups: bool) -> Options {
         let mut destinations = Vec::new();
         for pattern in ["Q.*", "Q.0", "Q.1", "T.0", ">"] {
             if rng.per_mille(500) {
                 destinations.push(DestinationPolicy {
                     is_queue: !pattern.starts_with('T'),
                     pattern: Pattern::new(Text::from_static(pattern)),
-                    settings: settings(rng),
+                    settings: settings(rng, groups),
                 });
             }
         }
@@ -53,7 +54,7 @@ impl Options {
             dispatch_rows_max: rng.pick(&[1, 2, 256]),
             advisory_support: rng.per_mille(300),
             destinations,
-            default_destination: settings(rng),
+            default_destination: settings(rng, groups),
             ..Config::default()
         };
         let crash_per_mille = rng.pick(&[0, 2, 10]);
@@ -81,7 +82,20 @@ const POLICIES: [&str; 8] = [
     NONSENSE,
 ];
 
-fn settings(rng: &mut Rng) -> DestinationSettings {
+fn settings(rng: &mut Rng, groups: bool) -> DestinationSettings {
+    let plain = DestinationSettings::default();
+    let grouped = match groups {
+        false => plain,
+        true => DestinationSettings {
+            message_group_policy: rng.pick(&["sticky", "sticky", "hash-bucket", "consistent-hash", NONSENSE]).into(),
+            message_groups_max: rng.pick(&[2, 1_000, 1_000]),
+            group_owner_grace_ms: rng.pick(&[0, 50, 2_000]),
+            use_consumer_priority: rng.per_mille(800),
+            time_before_dispatch_starts_ms: rng.pick(&[0, 0, 0, 100]),
+            consumers_before_dispatch_starts: rng.pick(&[0, 0, 0, 2]),
+            ..plain
+        },
+    };
     let prefix = rng.per_mille(200).then(|| Text::from_static("DLQ."));
     DestinationSettings {
         dispatch_policy: rng.pick(&POLICIES).into(),
@@ -92,6 +106,7 @@ fn settings(rng: &mut Rng) -> DestinationSettings {
         individual_dead_letter_prefix: prefix,
         dead_letter_expired: rng.per_mille(500),
         dead_letter_non_persistent: rng.per_mille(300),
+        ..grouped
     }
 }
 

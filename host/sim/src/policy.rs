@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use plugin::native::NativeHost;
 use plugin::{
-    Columns, Decided, DispatchBatch, LEAVE, MemberChange, PolicyError, PolicyHost, PolicyInfo, PolicyStats,
-    QueueDispatch, SymbolTable,
+    Columns, Decided, DispatchBatch, GroupAssignment, GroupBatch, GroupMove, LEAVE, MemberChange, PolicyError,
+    PolicyHost, PolicyInfo, PolicyStats, QueueDispatch, SymbolTable,
 };
 
 use crate::rng::Rng;
@@ -32,20 +32,26 @@ impl Host {
     pub(crate) fn new(seed: u64, tame: Arc<AtomicBool>) -> Host {
         Host { native: NativeHost::new(), seed, tame }
     }
+
+    fn nonsense(&self, destination: &str) -> Nonsense {
+        let seed = destination.bytes().fold(self.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        Nonsense { rng: Rng::new(seed), tame: self.tame.clone(), stats: PolicyStats::default() }
+    }
 }
 
 impl PolicyHost for Host {
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
         if policy == NONSENSE {
-            let seed =
-                destination.bytes().fold(self.seed, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
-            return Ok(Box::new(Nonsense {
-                rng: Rng::new(seed),
-                tame: self.tame.clone(),
-                stats: PolicyStats::default(),
-            }));
+            return Ok(Box::new(self.nonsense(destination)));
         }
         self.native.queue_dispatch(policy, destination)
+    }
+
+    fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
+        if policy == NONSENSE {
+            return Ok(Box::new(self.nonsense(destination)));
+        }
+        self.native.group_assignment(policy, destination)
     }
 
     fn names(&self) -> Vec<PolicyInfo> {
@@ -88,6 +94,46 @@ impl QueueDispatch for Nonsense {
             out.push(slot);
         }
         self.stats.count(batch.rows, Decided::Policy);
+        Decided::Policy
+    }
+
+    fn stats(&self) -> PolicyStats {
+        self.stats
+    }
+}
+
+impl GroupAssignment for Nonsense {
+    fn members_changed(&mut self, _changes: &[MemberChange]) {}
+
+    fn assign(&mut self, batch: &GroupBatch<'_>, out: &mut Vec<u32>) -> Decided {
+        out.clear();
+        let tame = self.tame.load(Ordering::Relaxed);
+        let length = if tame { batch.rows() } else { self.rng.index(batch.rows() + 3) };
+        for _ in 0..length {
+            let slot = match self.rng.below(4) {
+                0 if !tame => LEAVE,
+                0 | 1 => self.rng.below(9) as u32,
+                _ => batch.consumers[self.rng.index(batch.consumers.len())].slot,
+            };
+            out.push(slot);
+        }
+        Decided::Policy
+    }
+
+    fn rebalances(&self) -> bool {
+        true
+    }
+
+    fn rebalance(&mut self, batch: &GroupBatch<'_>, out: &mut Vec<GroupMove>) -> Decided {
+        out.clear();
+        for _ in 0..self.rng.index(batch.rows() + 3) {
+            let row = self.rng.index(batch.rows() + 2) as u32;
+            let to = match self.rng.below(4) {
+                0 => self.rng.below(9) as u32,
+                _ => batch.consumers[self.rng.index(batch.consumers.len())].slot,
+            };
+            out.push(GroupMove { row, to });
+        }
         Decided::Policy
     }
 

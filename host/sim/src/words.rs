@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use message::properties::{Builder, text_content};
-use message::{BodyKind, Destination, Message, MessageId, Value};
+use message::{BodyKind, Destination, Message, MessageId, Text, Value};
 use selector::Selector;
 
 /// Number of a send; unique in a simulation, stands in the message.
@@ -28,6 +28,8 @@ pub(crate) struct Letter {
     pub(crate) expiration: i64,
     /// Index into [`COLORS`].
     pub(crate) color: usize,
+    /// Message group and its sequence.
+    pub(crate) group: Option<(Text, i32)>,
     /// For selectors.
     pub(crate) weight: i32,
     /// The body.
@@ -74,6 +76,10 @@ impl Letter {
         message.priority = self.priority;
         message.expiration = self.expiration;
         message.timestamp = now;
+        if let Some((group, sequence)) = &self.group {
+            message.group_id = Some(group.clone());
+            message.group_sequence = *sequence;
+        }
         message.body_kind = BodyKind::Text;
         message.content = Some(self.body.clone());
         let mut properties = Builder::new();

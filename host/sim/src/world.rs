@@ -64,6 +64,8 @@ pub struct World {
     pub(crate) oracle: Oracle,
     pub(crate) tamper: Tamper,
     pub(crate) queues: u64,
+    /// Message groups that are in use; 0 for a simulation without.
+    pub(crate) groups: u64,
     pub(crate) calm: bool,
     last_key: ConnectionKey,
     /// Requests for bodies since a client said something.
@@ -85,7 +87,9 @@ impl World {
     /// Everything follows from the seed; `tamper` breaks a promise on the broker's behalf.
     pub fn new(seed: u64, tamper: Tamper) -> World {
         let mut rng = Rng::new(seed);
-        let options = Options::draw(&mut rng, false);
+        // A fifth of all seeds; the others draw what they drew before there were groups.
+        let groups = if seed % 5 == 4 { rng.pick(&[1, 3, 8]) } else { 0 };
+        let options = Options::draw(&mut rng, false, groups > 0);
         let tame = Arc::new(AtomicBool::new(false));
         let host = Host::new(rng.draw(), tame.clone());
         let broker = Broker::new(options.config.clone(), Box::new(host), Text::from_static("ID:broker-1"));
@@ -100,6 +104,7 @@ impl World {
         World {
             seed,
             queues: rng.below(4) + 1,
+            groups,
             now: 1_700_000_000_000,
             tally: Tally::default(),
             broker,
@@ -378,7 +383,7 @@ impl World {
         self.broken.clear();
         self.disk = disk;
         self.full = false;
-        self.options = Options::draw(&mut self.rng, self.calm);
+        self.options = Options::draw(&mut self.rng, self.calm, self.groups > 0);
         self.note(format!("start {}, clean: {clean}", self.tally.restarts + 1));
         if self.tamper.is_honest_on_disk()
             && let Err(why) = self.oracle.ledger.compare(&self.disk.journal)
@@ -446,10 +451,13 @@ impl Drop for World {
 fn line_of(step: u64, now: i64, key: ConnectionKey, said: &Said) -> String {
     let text = match said {
         Said::Command(Command::Publish(publish)) => format!(
-            "<- Publish {:?} id {} to {}, persistent {}, priority {}, expires {}, transaction {:?}, receipt {:?}",
+            "<- Publish {:?} id {} to {}, group {:?} {}, persistent {}, priority {}, expires {}, transaction {:?}, \
+             receipt {:?}",
             crate::words::uid_of(&publish.message),
             publish.message.id,
             publish.message.destination,
+            publish.message.group_id,
+            publish.message.group_sequence,
             publish.message.persistent,
             publish.message.priority,
             publish.message.expiration,
@@ -469,11 +477,13 @@ fn line_of(step: u64, now: i64, key: ConnectionKey, said: &Said) -> String {
         ),
         Said::Command(command) => format!("<- {command:?}"),
         Said::Event(Event::Deliver(delivery)) => format!(
-            "-> Deliver {:?} number {} from {} to {}, tag {}, {} redeliveries",
+            "-> Deliver {:?} number {} from {} to {}, group {:?}, first {}, tag {}, {} redeliveries",
             crate::words::uid_of(&delivery.message),
             delivery.message.sequence,
             delivery.message.destination,
             delivery.subscription,
+            delivery.message.group_id,
+            delivery.group_first,
             delivery.tag,
             delivery.redeliveries
         ),

@@ -237,6 +237,7 @@ pub fn wish(connection: u64, subscription: u32, destination: &str) -> Subscribe 
             session: 1,
             value: i64::from(subscription),
         },
+        identity: Some(Text::from(format!("ID:c{connection}:1:{subscription}"))),
         destination: Destination::parse(destination, message::DestinationKind::Queue),
         selector: None,
         prefetch: 100,
@@ -272,6 +273,7 @@ pub fn text_of(delivery: &Delivery) -> String {
 pub struct Live {
     logs: BTreeMap<u32, (Record, Option<Record>)>,
     producers: BTreeMap<String, Record>,
+    pub groups: BTreeMap<(u32, Text), Text>,
     pub entries: BTreeMap<(u32, u64), (Record, Option<Record>)>,
     pub next_sequence: u64,
     pub next_log: u32,
@@ -282,6 +284,7 @@ impl Live {
         let mut live = Live {
             logs: BTreeMap::new(),
             producers: BTreeMap::new(),
+            groups: BTreeMap::new(),
             entries: BTreeMap::new(),
             next_sequence: 1,
             next_log: 1,
@@ -317,7 +320,12 @@ impl Live {
             Record::LogGone { log } => {
                 self.entries.retain(|(other, _), _| other != log);
                 self.logs.remove(log);
+                self.groups.retain(|(other, _), _| other != log);
             }
+            Record::GroupOwner { log, group, owner } => {
+                self.groups.insert((*log, group.clone()), owner.clone());
+            }
+            Record::GroupGone { log, group } => drop(self.groups.remove(&(*log, group.clone()))),
             Record::Producer { producer, .. } => drop(self.producers.insert(producer.to_string(), record)),
             Record::ProducerGone { producer } => drop(self.producers.remove(&producer.to_string())),
             Record::BodyGone { .. } | Record::CleanStop => {}
@@ -331,6 +339,11 @@ impl Live {
             all.extend(dispatched.clone());
         }
         all.extend(self.producers.values().cloned());
+        all.extend(self.groups.iter().map(|((log, group), owner)| Record::GroupOwner {
+            log: *log,
+            group: group.clone(),
+            owner: owner.clone(),
+        }));
         for (entry, redeliveries) in self.entries.values() {
             all.push(entry.clone());
             all.extend(redeliveries.clone());

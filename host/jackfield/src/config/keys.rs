@@ -327,6 +327,18 @@ const LOG: &[Key<Config>] = &[
     },
 ];
 
+/// Keys of a destination that mean nothing to topics.
+pub(crate) const QUEUES_ONLY: &[&str] = &[
+    "dispatch_policy",
+    "message_group_policy",
+    "message_groups",
+    "group_owner_grace_ms",
+    "all_consumers_exclusive_by_default",
+    "use_consumer_priority",
+    "time_before_dispatch_starts_ms",
+    "consumers_before_dispatch_starts",
+];
+
 /// Keys of `[default_destination]` and of each `[[destination]]`.
 pub(crate) const DESTINATION: &[Key<DestinationSettings>] = &[
     Key {
@@ -335,6 +347,62 @@ pub(crate) const DESTINATION: &[Key<DestinationSettings>] = &[
               \"native:\" in front for the twin built into the broker, or the name of a [[policy.component]].",
         read: |d, raw| raw.name().map(|name| d.dispatch_policy = name.to_owned()),
         show: |d| text(&d.dispatch_policy),
+    },
+    Key {
+        name: "message_group_policy",
+        doc: "Which consumer owns a message group (queues only, messageGroupMapFactoryType): \"sticky\" is whoever it\n\
+              was given to, \"hash-bucket\" gives groups of a bucket to one consumer, \"consistent-hash\" gives new\n\
+              consumers a share of the groups.",
+        read: |d, raw| {
+            let name = raw.name()?;
+            let known: Vec<&str> = plugin::native::GROUP_POLICIES.iter().map(|(name, _)| *name).collect();
+            if !known.contains(&name.strip_prefix("native:").unwrap_or(name)) {
+                return Err(unknown("group policy", name, &known));
+            }
+            d.message_group_policy = name.to_owned();
+            Ok(())
+        },
+        show: |d| text(&d.message_group_policy),
+    },
+    Key {
+        name: "message_groups",
+        doc: "Message groups that one queue remembers (queues only, cacheSize). Beyond it the longest idle are\n\
+              forgotten, never one with a message in flight, so order is kept.",
+        read: |d, raw| raw.count(1..=100 * MILLION).map(|count| d.message_groups_max = count),
+        show: |d| plain(d.message_groups_max),
+    },
+    Key {
+        name: "group_owner_grace_ms",
+        doc: "How long after a restart message groups wait for their owners to come back, from the first consumer\n\
+              on (queues only).",
+        read: |d, raw| raw.integer(0..=MS_MAX).map(|ms| d.group_owner_grace_ms = ms),
+        show: |d| plain(d.group_owner_grace_ms),
+    },
+    Key {
+        name: "all_consumers_exclusive_by_default",
+        doc: "One consumer gets everything, as if all were exclusive (queues only, allConsumersExclusiveByDefault).",
+        read: |d, raw| raw.flag().map(|on| d.all_consumers_exclusive_by_default = on),
+        show: |d| plain(d.all_consumers_exclusive_by_default),
+    },
+    Key {
+        name: "use_consumer_priority",
+        doc: "Consumers of higher priority first (queues only, useConsumerPriority).",
+        read: |d, raw| raw.flag().map(|on| d.use_consumer_priority = on),
+        show: |d| plain(d.use_consumer_priority),
+    },
+    Key {
+        name: "time_before_dispatch_starts_ms",
+        doc: "Wait so long after the first consumer came, so that groups are shared out among those that come with\n\
+              it (queues only, timeBeforeDispatchStarts).",
+        read: |d, raw| raw.integer(0..=MS_MAX).map(|ms| d.time_before_dispatch_starts_ms = ms),
+        show: |d| plain(d.time_before_dispatch_starts_ms),
+    },
+    Key {
+        name: "consumers_before_dispatch_starts",
+        doc: "… or until so many consumers are there, and if no time is set for a second at most (queues only,\n\
+              consumersBeforeDispatchStarts).",
+        read: |d, raw| raw.count(0..=MILLION).map(|count| d.consumers_before_dispatch_starts = count),
+        show: |d| plain(d.consumers_before_dispatch_starts),
     },
     Key {
         name: "prioritized_messages",

@@ -6,7 +6,7 @@ use broker::DestinationSettings;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{DESTINATION, Key, SECTIONS};
+use super::keys::{DESTINATION, Key, QUEUES_ONLY, SECTIONS};
 use super::problem::{Fault, Problem, unknown};
 use super::raw::Raw;
 use super::{Config, Connector, Destination};
@@ -163,6 +163,14 @@ impl Reader<'_> {
                 let fault =
                     Fault::new("a topic has no dispatch policy", "leave it out: each subscriber gets each message");
                 self.report(value.span(), format!("{path}dispatch_policy"), true, fault);
+            }
+        }
+        if table.contains_key("topic") {
+            for name in QUEUES_ONLY.iter().filter(|name| **name != "dispatch_policy") {
+                if let Some(value) = table.get(*name) {
+                    let fault = Fault::new("is for queues only", "leave it out: each subscriber gets each message");
+                    self.report(value.span(), format!("{path}{name}"), true, fault);
+                }
             }
         }
         let is_queue = table.contains_key("queue");

@@ -7,7 +7,7 @@ use auth::Secret;
 use plugin::auth::Place;
 use plugin::native;
 
-use super::keys::{DESTINATION, Key, SECTIONS, Shown, list, text};
+use super::keys::{DESTINATION, Key, QUEUES_ONLY, SECTIONS, Shown, list, text};
 use super::security::User;
 use super::{Config, component, connector, security, stock};
 
@@ -221,7 +221,7 @@ fn destinations(out: &mut String, config: &Config) {
         let kind = if policy.is_queue { "queue" } else { "topic" };
         let Shown::Value(pattern) = text(&policy.pattern) else { continue };
         push(out, format_args!("[[destination]]\n{kind} = {pattern}\n"));
-        for key in DESTINATION.iter().filter(|key| policy.is_queue || key.name != "dispatch_policy") {
+        for key in DESTINATION.iter().filter(|key| policy.is_queue || !QUEUES_ONLY.contains(&key.name)) {
             one(out, key, &policy.settings);
         }
     }

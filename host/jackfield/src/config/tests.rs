@@ -73,6 +73,11 @@ fn each_single_mistake_is_told_with_its_remedy() {
         ("[[destination]]\nqueue = \"A\"\ntopic = \"B\"\n", &["both queue and topic"]),
         ("[[destination]]\nqueue = \"queue://A\"\n", &["is no pattern", "without queue://"]),
         ("[[destination]]\nqueue = \"A..B,\"\n", &["destination[1].queue"]),
+        (
+            "[[destination]]\nqueue = \"A\"\nmessage_group_policy = \"lottery\"\n",
+            &["group policy", "lottery", "consistent-hash"],
+        ),
+        ("[[destination]]\ntopic = \"A\"\nmessage_groups = 9\n", &["destination[1].message_groups", "queues only"]),
         ("[[destination]]\ntopic = \"A\"\ndispatch_policy = \"round-robin\"\n", &["a topic has no dispatch policy"]),
         ("[destination]\nqueue = \"A\"\n", &["no list of sections", "[[destination]]"]),
         ("[[connector]]\nname = \"a\"\n", &["line 1: connector[1]", "has no uri", "tcp://"]),

@@ -52,6 +52,7 @@ enum Any {
     Log(LogDefinition),
     Producer(i64, Sequence),
     Number(u64),
+    GroupOwner(message::Text),
 }
 
 impl Any {
@@ -62,6 +63,7 @@ impl Any {
             Any::Log(d) => encode_log(key, d),
             Any::Producer(s, at) => encode_producer(key, *s, *at),
             Any::Number(n) => encode_number(key, *n),
+            Any::GroupOwner(owner) => encode_group_owner(key, owner),
         }
     }
 
@@ -71,13 +73,27 @@ impl Any {
             "entry" => Any::Entry(decode_entry(key, value)?),
             "log" => Any::Log(decode_log(key, value)?),
             "producer" => decode_producer(key, value).map(|(s, at)| Any::Producer(s, at))?,
+            "owner" => Any::GroupOwner(decode_group_owner(key, value)?),
             _ => Any::Number(decode_number(key, value)?),
         })
     }
 }
 
-/// What the fixture of version 1 holds, by name of kind.
+/// All there is, by name of kind.
 fn samples() -> Vec<(&'static str, Any)> {
+    let mut all = first_samples();
+    all.extend(group_samples());
+    all
+}
+
+/// What came with message groups; their fixture is a file of its own.
+fn group_samples() -> Vec<(&'static str, Any)> {
+    let owner = |text: &'static str| ("owner", Any::GroupOwner(text.into()));
+    vec![owner("ID:host-1-2-3:1:1:1"), owner(""), owner("grüße/1")]
+}
+
+/// What the first fixture of version 1 holds.
+fn first_samples() -> Vec<(&'static str, Any)> {
     let mut all = vec![
         ("body", Any::Body(full().into())),
         ("body", Any::Body(small().into())),
@@ -118,9 +134,18 @@ fn unhex(text: &str) -> Vec<u8> {
 /// failure too: a fixture belongs to the version that wrote it.
 #[test]
 fn records_of_version_1_read_back() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/records-v1.txt");
+    read_back("fixtures/records-v1.txt", first_samples());
+}
+
+#[test]
+fn owners_of_groups_of_version_1_read_back() {
+    read_back("fixtures/records-v1-groups.txt", group_samples());
+}
+
+fn read_back(fixture: &str, samples: Vec<(&'static str, Any)>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
     let Ok(text) = std::fs::read_to_string(&path) else {
-        let lines: Vec<String> = samples()
+        let lines: Vec<String> = samples
             .iter()
             .enumerate()
             .map(|(i, (kind, any))| format!("{kind} {}\n", hex(&any.encode(&key_of(i)))))
@@ -128,7 +153,6 @@ fn records_of_version_1_read_back() {
         std::fs::write(&path, lines.concat()).expect("write fixture");
         panic!("{} was missing and is written now", path.display());
     };
-    let samples = samples();
     assert_eq!(text.lines().count(), samples.len());
     for (i, (line, (_, expected))) in text.lines().zip(&samples).enumerate() {
         let (kind, value) = line.split_once(' ').expect("kind and value");
@@ -146,7 +170,7 @@ fn what_is_written_is_read() {
         assert!(matches!(Any::decode(kind, &other_key, &value), Err(FormatError::Checksum { .. })));
         newer[0] = VERSION + 1;
         assert_eq!(Any::decode(kind, &key_of(i), &newer), Err(FormatError::Newer { found: VERSION + 1 }));
-        for other in ["body", "entry", "log", "producer", "number"].into_iter().filter(|o| o != kind) {
+        for other in ["body", "entry", "log", "producer", "number", "owner"].into_iter().filter(|o| o != kind) {
             assert!(matches!(Any::decode(other, &key_of(i), &value), Err(FormatError::Kind { .. })), "{kind} {other}");
         }
     }
@@ -208,6 +232,7 @@ fn any_bytes_are_refused_or_read() {
             "entry" => Kind::Entry,
             "log" => Kind::Log,
             "producer" => Kind::Producer,
+            "owner" => Kind::GroupOwner,
             _ => Kind::Number,
         };
         let value = seal(number, b"k", 0, |out| out.extend_from_slice(&fields));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{SettingFault, Twin, twin, twins};
-use crate::{PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable};
+use super::{SettingFault, Twin, group_policy, twin, twins};
+use crate::{GroupAssignment, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable};
 
 /// Serves the native policies under the names of the stock ones, and under names of the operator's with settings.
 #[derive(Debug, Default)]
@@ -67,6 +67,10 @@ impl PolicyHost for NativeHost {
             }
         };
         twin.make(settings).map_err(|faults| refused(policy, &faults))
+    }
+
+    fn group_assignment(&self, policy: &str, _destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
+        group_policy(policy)
     }
 
     fn names(&self) -> Vec<PolicyInfo> {

@@ -3,8 +3,11 @@
 //!
 //! Start reading at [`Twin`], the table of them all; `give.rs` is what they have in common.
 
+mod consistent_hash;
 mod fair_share;
 mod give;
+mod groups;
+mod hash_bucket;
 mod host;
 mod latency_aware;
 mod least_in_flight;
@@ -12,15 +15,20 @@ mod priority;
 mod round_robin;
 mod settings;
 mod sticky;
+mod sticky_group;
 mod strict_order;
 #[cfg(test)]
 mod testing;
 mod weighted;
 
+pub use self::consistent_hash::ConsistentHash;
+pub use self::groups::{GROUP_POLICIES, group_policy};
+pub use self::hash_bucket::HashBucket;
 pub use self::host::{NativeHost, check};
 pub use self::least_in_flight::LeastInFlight;
 pub use self::round_robin::RoundRobin;
 pub use self::settings::SettingFault;
+pub use self::sticky_group::Sticky;
 
 use self::give::Native;
 use crate::QueueDispatch;

@@ -21,6 +21,7 @@ impl OpenWireSession {
             return self.close(why, out);
         }
         let mut message = convert::message_out(&delivery.message, delivery.redeliveries, now_ms);
+        message.group_first_for_consumer = delivery.group_first;
         if let Some(subject) = &delivery.message.advisory {
             advisory::render(subject, &self.config.broker, &mut message);
         }

@@ -63,9 +63,13 @@ impl OpenWireSession {
             closed: false,
         };
         let receipt = self.replies.expect(Pending::Subscribe(key, info.header));
+        let consumer_id = ProducerId { connection: self.client.id.clone(), session: id.session, value: id.value };
+        // A client that fails over keeps its ids.
+        let identity = destination.kind.is_queue().then(|| Text::from(consumer_id.to_string()));
         out.commands.push(Ask::Subscribe(Box::new(Subscribe {
             subscription: key,
-            consumer: ProducerId { connection: self.client.id.clone(), session: id.session, value: id.value },
+            consumer: consumer_id,
+            identity,
             destination,
             selector,
             prefetch: info.prefetch_size.max(0) as u32,

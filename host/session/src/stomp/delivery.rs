@@ -54,6 +54,9 @@ impl StompSession {
             frame.ack(delivery.tag);
         }
         frame.headers(&delivery.message, delivery.redeliveries);
+        if delivery.group_first {
+            frame.writer.header("JMSXGroupFirstForConsumer", "true");
+        }
         let body = frame.body(&delivery.message, self.config.frame_bytes_max);
         writer.finish(&body);
         self.stats.frames_out += 1;
@@ -227,6 +230,7 @@ fn is_ours(name: &str) -> bool {
             | "JMSXUserID"
             | "JMSXGroupID"
             | "JMSXGroupSeq"
+            | "JMSXGroupFirstForConsumer"
     )
 }
 

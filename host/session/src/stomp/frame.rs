@@ -101,10 +101,16 @@ impl StompSession {
         self.last_subscription += 1;
         let key = self.last_subscription;
         let id = id.map(own);
+        // Who names both itself and the subscription is known by those after a restart.
+        let identity = match (&self.client_id, &id) {
+            (Some(client_id), Some(id)) if destination.kind.is_queue() => Some(format!("{client_id}/{id}").into()),
+            _ => None,
+        };
         let receipt = self.expect(Pending::Subscribe { key, receipt_id: text("receipt").map(own) });
         let subscribe = Subscribe {
             subscription: key,
             consumer: ProducerId { value: key.into(), ..self.producer.clone() },
+            identity,
             destination: destination.clone(),
             selector,
             prefetch,

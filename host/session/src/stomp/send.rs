@@ -54,8 +54,14 @@ impl<'f> Standard<'f> {
             "JMSDeliveryMode" => &mut self.delivery_mode,
             "JMSXGroupID" => &mut self.group_id,
             "JMSXGroupSeq" => &mut self.group_sequence,
-            "receipt" | "message-id" | "redelivered" | "subscription" | "JMSXUserID" | "JMSRedelivered"
-            | "JMSXDeliveryCount" => &mut self.dropped,
+            "receipt"
+            | "message-id"
+            | "redelivered"
+            | "subscription"
+            | "JMSXUserID"
+            | "JMSRedelivered"
+            | "JMSXDeliveryCount"
+            | "JMSXGroupFirstForConsumer" => &mut self.dropped,
             _ => return None,
         })
     }

@@ -86,6 +86,7 @@ impl Oracle {
         }
         self.check_copy(line, delivery, &letter, repeated)?;
         self.check_exclusive(line, (to, key))?;
+        self.check_group(line, (to, key), delivery, &letter, together)?;
         self.check_order(line, (to, key), delivery, &letter, repeated, together)?;
         self.hand_over(line, (to, key), delivery, auto_ack);
         Ok(())
@@ -141,7 +142,7 @@ impl Oracle {
         }
     }
 
-    fn members(&self, line: LineKey) -> impl Iterator<Item = ((ConnectionKey, u32), &Subscription)> {
+    pub(super) fn members(&self, line: LineKey) -> impl Iterator<Item = ((ConnectionKey, u32), &Subscription)> {
         let queue = match &self.lines[line].place {
             Place::Queue(name) => Some(message::Destination::queue(name.clone())),
             Place::Temporary(name) => {
@@ -180,7 +181,10 @@ impl Oracle {
                 let Some(copy) = self.copies.get(&(line, *earlier)) else { continue };
                 let waits = copy.holder.is_none() && copy.done == Done::No && !together.contains(earlier);
                 let dead = copy.expiration > 0 && self.now > copy.expiration;
-                if waits && !dead && rank(copy.priority, *earlier) < mine {
+                // Each group goes its own way: what came back may wait for its owner.
+                let group = self.sends.get(&copy.uid).and_then(|sent| sent.letter.group.as_ref());
+                let apart = group.map(|(group, _)| group) != letter.group.as_ref().map(|(group, _)| group);
+                if waits && !dead && !apart && rank(copy.priority, *earlier) < mine {
                     return Err(format!("it overtakes {} (number {earlier}), which was given back", copy.uid));
                 }
             }
@@ -191,7 +195,8 @@ impl Oracle {
         }
         let priority = if prioritized { message.priority } else { 0 };
         let Some(subscription) = self.subscription(to.0, to.1) else { return Ok(()) };
-        let slot = (line, producer_text(&message.id), priority);
+        let group = letter.group.as_ref().map_or("", |(group, _)| group);
+        let slot = (line, format!("{} {group}", producer_text(&message.id)), priority);
         let last = subscription.last.entry(slot).or_insert(i64::MIN);
         if *last > message.id.sequence {
             return Err(format!("it comes after number {last} of its producer"));

@@ -42,6 +42,8 @@ impl Oracle {
         }
         for line in &mut self.lines {
             line.returned.clear();
+            line.groups.clear();
+            line.selective = false;
             if line.since.is_none() {
                 line.wants = None;
             }

@@ -7,6 +7,7 @@
 mod arrival;
 mod delivery;
 mod ending;
+mod group;
 mod settlement;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -53,6 +54,10 @@ struct Line {
     wants: Option<Wants>,
     /// Since when the subscription is known to be there.
     since: Option<u64>,
+    /// Message groups seen here in this run.
+    groups: BTreeMap<Text, group::Group>,
+    /// Some consumer had a selector in this run.
+    selective: bool,
     /// The sequence that a send has here, where it can have only one.
     sequences: BTreeMap<Uid, Sequence>,
 }
@@ -168,7 +173,7 @@ struct Subscription {
     unseen: u32,
     next_tag: u64,
     held: BTreeMap<u64, Out>,
-    /// Last first delivery by line, producer and, where it counts, priority.
+    /// Last first delivery by line, producer with message group and, where it counts, priority.
     last: BTreeMap<(LineKey, String, u8), i64>,
 }
 
@@ -220,6 +225,10 @@ pub struct Counted {
     pub commits: u64,
     /// Dead letters seen.
     pub dead: u64,
+    /// Deliveries of message groups.
+    pub grouped: u64,
+    /// Of those, the ones to another consumer than the one before.
+    pub group_moves: u64,
 }
 
 /// The checker.
@@ -440,6 +449,8 @@ impl Oracle {
             returned: BTreeSet::new(),
             wants: None,
             since: None,
+            groups: BTreeMap::new(),
+            selective: false,
             sequences: BTreeMap::new(),
         });
         self.places.insert(place, line);

@@ -234,6 +234,40 @@ def group(broker):
     check(all(len(set(places)) == 1 for places in owners.values()), f"a group has several consumers: {owners}")
 
 
+@case("group.first-for-consumer")
+def group_first(broker):
+    one, two = broker.client("1.2"), broker.client("1.2")
+    one.subscribe(broker.queue(), ack="client-individual")
+    sender = broker.client("1.2")
+    sender.send(broker.queue(), "a", JMSXGroupID="g")
+    sender.send(broker.queue(), "b", JMSXGroupID="g")
+    flags = [one.next().headers.get("JMSXGroupFirstForConsumer") for _ in range(2)]
+    equal(flags, ["true", None], "JMSXGroupFirstForConsumer at the first owner")
+    two.subscribe(broker.queue(), ack="client-individual")
+    two.quiet(0.3)
+    one.unsubscribe()
+    got = [two.next() for _ in range(2)]
+    equal([frame.body for frame in got], [b"a", b"b"], "bodies at the next owner")
+    equal(got[0].headers.get("JMSXGroupFirstForConsumer"), "true", "JMSXGroupFirstForConsumer at the next owner")
+
+
+@case("group.close")
+def group_close(broker):
+    one, two = broker.client("1.2"), broker.client("1.2")
+    one.subscribe(broker.queue())
+    two.subscribe(broker.queue())
+    sender = broker.client("1.2")
+    for number, sequence in enumerate((1, 2, -1)):
+        sender.send(broker.queue(), f"a{number}", JMSXGroupID="a", JMSXGroupSeq=str(sequence))
+    sender.send(broker.queue(), "b", JMSXGroupID="b")
+    owner, other = (one, two) if (first := one.drain()) else (two, one)
+    equal([frame.body for frame in first or two.drain()][:3], [b"a0", b"a1", b"a2"], "the group at its owner")
+    other.drain()
+    sender.send(broker.queue(), "c", JMSXGroupID="c")
+    sender.send(broker.queue(), "again", JMSXGroupID="a", receipt=True)
+    equal(len(one.drain()) + len(two.drain()), 2, "messages after the close")
+
+
 @case("subscribe.exclusive")
 def exclusive(broker):
     one, two = broker.client("1.2"), broker.client("1.2")

@@ -20,7 +20,13 @@ fn all_versions_and_encodings_are_spoken() {
                 other => panic!("{other:?}"),
             };
             assert_eq!(peer.answers(), [(id, None)]);
-            peer.hear(Event::Deliver(Delivery { subscription: key, tag: 1, message: sent, redeliveries: 2 }));
+            peer.hear(Event::Deliver(Delivery {
+                subscription: key,
+                tag: 1,
+                message: sent,
+                redeliveries: 2,
+                group_first: false,
+            }));
             match &peer.frames()[..] {
                 [Command::MessageDispatch(dispatch)] => {
                     let message = dispatch.message.as_ref().expect("a message");

@@ -63,7 +63,13 @@ fn a_message_comes_out_as_it_went_in() {
         assert_eq!(publish.message.body_kind, body_kind);
         assert_eq!(publish.message.reply_to.as_ref().map(|d| d.kind), Some(DestinationKind::TempQueue));
         Arc::make_mut(&mut publish.message).sequence = 42;
-        peer.hear(Event::Deliver(Delivery { subscription: key, tag: 1, message: publish.message, redeliveries: 1 }));
+        peer.hear(Event::Deliver(Delivery {
+            subscription: key,
+            tag: 1,
+            message: publish.message,
+            redeliveries: 1,
+            group_first: false,
+        }));
         let received = match peer.frames().pop() {
             Some(Command::MessageDispatch(dispatch)) => *dispatch.message.expect("a message"),
             other => panic!("{other:?}"),
@@ -85,7 +91,7 @@ fn blobs_keep_their_place() {
     let blob = ow::Blob { remote_url: Some("http://x/y".into()), mime_type: None, deleted_by_broker: true };
     peer.tell(ow::Message { content: None, kind: ow::MessageKind::Blob(Box::new(blob.clone())), ..text(1) });
     let message = publishes(&mut peer).pop().expect("a send").message;
-    peer.hear(Event::Deliver(Delivery { subscription: key, tag: 1, message, redeliveries: 0 }));
+    peer.hear(Event::Deliver(Delivery { subscription: key, tag: 1, message, redeliveries: 0, group_first: false }));
     match peer.frames().pop() {
         Some(Command::MessageDispatch(dispatch)) => {
             assert_eq!(dispatch.message.expect("a message").kind, ow::MessageKind::Blob(Box::new(blob)));
@@ -201,7 +207,13 @@ fn what_cannot_be_delivered_is_given_up() {
     let key = peer.consumer(1, 0);
     let mut message = message_of(1);
     message.content = Some(vec![0; 2 << 20].into());
-    peer.hear(Event::Deliver(Delivery { subscription: key, tag: 1, message: Arc::new(message), redeliveries: 0 }));
+    peer.hear(Event::Deliver(Delivery {
+        subscription: key,
+        tag: 1,
+        message: Arc::new(message),
+        redeliveries: 0,
+        group_first: false,
+    }));
     assert!(peer.frames().is_empty());
     match &peer.commands()[..] {
         [Ask::Ack(ack)] => {
@@ -264,7 +276,13 @@ fn advisories_carry_the_command_that_happened() {
         let mut builder = Builder::new();
         builder.push("consumerCount", &Value::Int(4));
         message.properties = builder.finish();
-        peer.hear(Event::Deliver(Delivery { subscription: key, tag, message: Arc::new(message), redeliveries: 0 }));
+        peer.hear(Event::Deliver(Delivery {
+            subscription: key,
+            tag,
+            message: Arc::new(message),
+            redeliveries: 0,
+            group_first: false,
+        }));
         let message = match peer.frames().pop() {
             Some(Command::MessageDispatch(dispatch)) => *dispatch.message.expect("a message"),
             other => panic!("{other:?}"),

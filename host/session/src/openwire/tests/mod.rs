@@ -313,7 +313,13 @@ fn message_of(n: i64) -> Message {
 }
 
 fn delivery(subscription: u32, tag: u64) -> Event {
-    Event::Deliver(Delivery { subscription, tag, message: Arc::new(message_of(tag as i64)), redeliveries: 0 })
+    Event::Deliver(Delivery {
+        subscription,
+        tag,
+        message: Arc::new(message_of(tag as i64)),
+        redeliveries: 0,
+        group_first: false,
+    })
 }
 
 /// The id of message `n` as the client got it.

@@ -57,7 +57,7 @@ fn stomp_messages_carry_their_headers() {
     let mut bench = Bench::connected(Version::V1_0);
     bench.subscribe("destination:/topic/>\n");
     let message = Arc::new(message);
-    bench.hear(Event::Deliver(Delivery { subscription: 1, tag: 1, message, redeliveries: 2 }));
+    bench.hear(Event::Deliver(Delivery { subscription: 1, tag: 1, message, redeliveries: 2, group_first: false }));
     bench.deliver(1, 2, text_message(6));
     let frames = bench.frames();
     assert_eq!(frames[0].get("redelivered").map(|v| &**v), Some("true"));

@@ -196,7 +196,7 @@ impl Bench {
 
     fn deliver(&mut self, subscription: u32, tag: u64, message: Message) {
         let message = Arc::new(message);
-        self.hear(Event::Deliver(Delivery { subscription, tag, message, redeliveries: 0 }));
+        self.hear(Event::Deliver(Delivery { subscription, tag, message, redeliveries: 0, group_first: false }));
     }
 }
 

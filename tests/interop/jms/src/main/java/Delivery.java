@@ -177,6 +177,75 @@ final class Delivery {
             grouped(session, producer, "third");
             c.expect(b, "third");
         });
+        r.add("delivery.message-groups.ten-consumers", c -> {
+            MessageConsumer[] consumers = new MessageConsumer[10];
+            for (int i = 0; i < 10; i++) consumers[i] = c.auto(c.connect()).createConsumer(c.queue());
+            Session session = c.auto(c.connect());
+            MessageProducer producer = session.createProducer(c.queue());
+            for (int i = 0; i < 500; i++) grouped(session, producer, "g" + i % 50, 0, i % 50 + ":" + i / 50);
+            int[] next = new int[50];
+            int groups = 0;
+            for (MessageConsumer consumer : consumers) {
+                List<String> got = c.drain(consumer);
+                java.util.Set<String> mine = new java.util.HashSet<>();
+                for (String text : got) {
+                    String[] parts = text.split(":");
+                    Check.same(next[Integer.parseInt(parts[0])]++, Integer.parseInt(parts[1]), "place in group " + parts[0]);
+                    mine.add(parts[0]);
+                }
+                Check.same(5, mine.size(), "groups of one of ten consumers");
+                Check.same(50, got.size(), "messages of one of ten consumers");
+                groups += mine.size();
+            }
+            Check.same(50, groups, "groups of all consumers");
+        });
+        r.add("delivery.message-groups.shared-out-when-one-leaves", c -> {
+            ActiveMQConnection[] connections = new ActiveMQConnection[4];
+            MessageConsumer[] consumers = new MessageConsumer[4];
+            for (int i = 0; i < 4; i++) {
+                connections[i] = c.connect();
+                consumers[i] = c.auto(connections[i]).createConsumer(c.queue());
+            }
+            Session session = c.auto(c.connect());
+            MessageProducer producer = session.createProducer(c.queue());
+            for (int i = 0; i < 12; i++) grouped(session, producer, "g" + i, 0, "g" + i);
+            List<String> orphans = c.drain(consumers[0]);
+            Check.same(3, orphans.size(), "groups of the one that leaves");
+            List<List<String>> before = new ArrayList<>();
+            for (int i = 1; i < 4; i++) before.add(c.drain(consumers[i]));
+            connections[0].close();
+            for (int i = 0; i < 12; i++) grouped(session, producer, "g" + i, 0, "g" + i);
+            for (int i = 1; i < 4; i++) {
+                List<String> after = c.drain(consumers[i]);
+                Check.that(after.containsAll(before.get(i - 1)), "a group of a consumer that stayed went elsewhere");
+                Check.same(4, after.size(), "groups of one of three consumers");
+            }
+        });
+        r.add("delivery.message-groups.close", c -> {
+            MessageConsumer a = c.auto(c.connect()).createConsumer(c.queue());
+            Session session = c.auto(c.connect());
+            MessageProducer producer = session.createProducer(c.queue());
+            grouped(session, producer, "g", 1, "first");
+            grouped(session, producer, "g", 2, "second");
+            grouped(session, producer, "g", -1, "last");
+            Check.same(true, first(c.take(a, "first")), "JMSXGroupFirstForConsumer of first");
+            Check.same(false, first(c.take(a, "second")), "JMSXGroupFirstForConsumer of second");
+            Message last = c.take(a, "last");
+            Check.same(-1, last.getIntProperty("JMSXGroupSeq"), "JMSXGroupSeq");
+            grouped(session, producer, "g", 0, "again");
+            Check.same(true, first(c.take(a, "again")), "JMSXGroupFirstForConsumer after the close");
+        });
+        r.add("delivery.message-groups.full-owner-holds-up-nobody", c -> {
+            String one = "jms.prefetchPolicy.queuePrefetch=1";
+            MessageConsumer a = c.connect(one).createSession(false, Session.CLIENT_ACKNOWLEDGE).createConsumer(c.queue());
+            Session session = c.auto(c.connect());
+            MessageProducer producer = session.createProducer(c.queue());
+            for (int i = 0; i < 5; i++) grouped(session, producer, "slow", 0, "slow" + i);
+            c.take(a, "the slow one's message");
+            MessageConsumer b = c.auto(c.connect(one)).createConsumer(c.queue());
+            for (int i = 0; i < 5; i++) grouped(session, producer, "quick", 0, "quick" + i);
+            c.expect(b, Case.numbered("quick", 5));
+        });
         r.add("delivery.any-destination-producer", c -> {
             Session session = c.auto(c.connect());
             MessageProducer producer = session.createProducer(null);
@@ -189,6 +258,18 @@ final class Delivery {
         TextMessage m = session.createTextMessage(text);
         m.setStringProperty("JMSXGroupID", "g");
         producer.send(m);
+    }
+
+    private static void grouped(Session session, MessageProducer producer, String group, int sequence, String text)
+        throws Exception {
+        TextMessage m = session.createTextMessage(text);
+        m.setStringProperty("JMSXGroupID", group);
+        if (sequence != 0) m.setIntProperty("JMSXGroupSeq", sequence);
+        producer.send(m);
+    }
+
+    private static boolean first(Message m) throws Exception {
+        return m.getBooleanProperty("JMSXGroupFirstForConsumer");
     }
 
     private static void ttl(Session session, jakarta.jms.Destination to, String text, long ttl) throws Exception {
