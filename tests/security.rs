@@ -97,7 +97,11 @@ impl Stomp {
 }
 
 impl OpenWire {
-    fn log_in(broker: &Broker, user: Option<&str>, password: Option<&str>) -> Result<OpenWire, (OpenWire, String)> {
+    fn log_in(
+        broker: &Broker,
+        user: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<OpenWire, Box<(OpenWire, String)>> {
         let mut client = OpenWire::agreed(broker.openwire);
         let login = ConnectionInfo {
             connection_id: Some(ConnectionId { value: client.id.clone() }),
@@ -112,7 +116,7 @@ impl OpenWire {
                 client.ask(session).expect("a session");
                 Ok(client)
             }
-            Err(why) => Err((client, why)),
+            Err(why) => Err(Box::new((client, why))),
         }
     }
 
@@ -182,7 +186,8 @@ fn who_is_not_known_does_not_come_in() {
         let (mut client, answer) = Stomp::log_in(&broker, &login);
         match (answer.command.as_str(), OpenWire::log_in(&broker, user, password)) {
             ("CONNECTED", Ok(_)) => assert_eq!(why, "", "{user:?} came in"),
-            ("ERROR", Err((mut other, said))) => {
+            ("ERROR", Err(refused)) => {
+                let (mut other, said) = *refused;
                 assert!(!why.is_empty() && answer.header("message").contains(why), "{answer:?}");
                 assert!(said.starts_with("java.lang.SecurityException: User name [") && said.contains(why), "{said}");
                 assert!(client.is_closed());

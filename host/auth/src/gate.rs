@@ -96,7 +96,11 @@ impl Gate {
         let mut proofs = Proofs { certificate_subject: certificate_subject.as_deref(), ..Proofs::default() };
         match (user, password) {
             (_, Some(password)) if self.settings.tokens.claim(password) => {
-                token = Some(self.settings.tokens.check(password).map_err(|flaw| match flaw {
+                // In the second of its end the library still takes it; from that moment on it must not be (RFC 7519, 4.1.4).
+                let checked = self.settings.tokens.check(password);
+                let checked =
+                    checked.and_then(|claims| if claims.until_ms > now_ms { Ok(claims) } else { Err(Flaw::Expired) });
+                token = Some(checked.map_err(|flaw| match flaw {
                     Flaw::Expired => Refused::No(Denied::Expired, "the token has expired".to_owned()),
                     Flaw::Bad => Refused::No(Denied::Invalid, "the token is not good".to_owned()),
                 })?);

@@ -10,7 +10,9 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use message::{Message, Record, Sequence};
-use plugin::{Columns, ConsumerRow, GROUP_ROWS_MAX, GroupAssignment, GroupBatch, LEAVE, Member, MemberChange, Property};
+use plugin::{
+    Columns, ConsumerRow, GROUP_ROWS_MAX, GroupAssignment, GroupBatch, LEAVE, Member, MemberChange, Property,
+};
 
 use crate::broker::{Broker, Timer};
 use crate::dispatch::{LOAD_ENTRIES_MAX, SCAN_ENTRIES_MAX, Scratch, take};

@@ -122,8 +122,8 @@ fn latency_aware_gives_the_fast_more() {
     for round in 0..400_u64 {
         send(&mut house, "work", |_| {});
         house.later(2);
-        for at in 0..3 {
-            given[at] += house.texts(2 + at as u64).len() as u64;
+        for (connection, given) in (2..).zip(&mut given) {
+            *given += house.texts(connection).len() as u64;
         }
         // 2 ms, 20 ms in transactions, and one that gives back whatever it gets at once.
         for _ in tags[0]..given[0] {

@@ -150,7 +150,7 @@ fn nothing_is_obeyed_while_a_login_is_being_decided() {
     peer.tell(ow::SessionInfo { session_id: Some(session_id(1)), ..Default::default() });
     peer.tell(consumer(1, ow::DestinationKind::Queue));
     peer.tell(send_to("Q", 1));
-    peer.tell(ow::KeepAliveInfo { header: Header { response_required: true, command_id: 0 }, ..Default::default() });
+    peer.tell(ow::KeepAliveInfo { header: Header { response_required: true, command_id: 0 } });
     assert!(peer.commands().is_empty() && peer.frames().is_empty() && peer.out.login.is_none());
     assert!(!peer.session.has_more(), "the caller does not spin");
     peer.session.login(
