@@ -372,7 +372,8 @@ impl Broker {
         let first = line.pending.index_from(line.unmatched);
         let live = |at| line.pending.at(at).filter(|entry| !entry.is_taken() && !entry.is_parked());
         let first = (first..line.pending.span()).find_map(live);
-        let starved = first.is_none_or(|entry| entry.message.is_none());
+        let blocked = line.groups.as_ref().is_some_and(|groups| groups.blocked);
+        let starved = blocked || first.is_none_or(|entry| entry.message.is_none());
         // What was put aside stands before what was fetched last; it is fetched again once nothing else stands first.
         let from = if starved { line.unmatched } else { line.load_from.max(line.unmatched) };
         if line.resident > window / 2 && !starved {

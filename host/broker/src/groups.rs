@@ -124,6 +124,8 @@ pub(crate) struct Groups {
     parked: usize,
     clock: u64,
     pub(crate) round: u64,
+    /// The last look ended at an entry whose body is away: it is wanted, whatever stands before it.
+    pub(crate) blocked: bool,
     /// Last round in which a new group found no room.
     pub(crate) full_round: u64,
     pub(crate) policy: Option<Box<dyn GroupAssignment>>,
@@ -282,6 +284,7 @@ impl Groups {
     /// Begins another look at the line. `members` are its consumers in the order of their table.
     pub(crate) fn begin_round(&mut self, members: &[Key]) {
         self.round += 1;
+        self.blocked = false;
         if self.members != members {
             self.members.clear();
             self.members.extend_from_slice(members);

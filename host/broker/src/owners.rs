@@ -97,9 +97,12 @@ impl Broker {
     fn look(&mut self, look: &mut Look<'_>, limit: usize) {
         let mut at = look.line.pending.index_from(look.line.unmatched);
         let (mut seen, mut contiguous) = (0, true);
+        // Behind this place nothing goes out: what stands there unseen may be of the same group as what is parked.
+        let mut end: Option<Place> = None;
         while look.scratch.rows.len() < limit {
-            let here = if seen < SCAN_ENTRIES_MAX { look.line.pending.place_at(at) } else { None };
+            let here = if end.is_none() { look.line.pending.place_at(at) } else { None };
             match (look.ready.peek().copied(), here) {
+                (Some(Reverse((place, _))), _) if end.is_some_and(|end| place > end) => break,
                 (Some(Reverse((place, group))), here) if here.is_none_or(|here| place <= here) => {
                     look.ready.pop();
                     self.look_at_parked(look, place, group);
@@ -108,15 +111,16 @@ impl Broker {
                 (_, Some(place)) => {
                     let idle = look.line.pending.at(at).is_none_or(|entry| entry.is_taken() || entry.is_parked());
                     let outcome = if idle { Seen::Passed } else { self.look_at(look, at, place) };
-                    seen = match outcome {
-                        Seen::Blocks => SCAN_ENTRIES_MAX,
-                        _ => seen + usize::from(!idle),
-                    };
+                    seen += usize::from(!idle);
                     contiguous &= outcome == Seen::Passed;
                     if contiguous {
                         look.line.unmatched = place.after();
                     }
-                    look.scratch.again |= contiguous && seen == SCAN_ENTRIES_MAX;
+                    look.groups.blocked |= outcome == Seen::Blocks;
+                    if outcome == Seen::Blocks || seen == SCAN_ENTRIES_MAX {
+                        end = Some(place);
+                        look.scratch.again |= contiguous;
+                    }
                     at += 1;
                 }
             }

@@ -46,7 +46,7 @@ fn early_receipts_are_caught() {
 /// A message handed out twice.
 #[test]
 fn duplicates_are_caught() {
-    check(Tamper::Duplicate, &["it is held by", "came again"]);
+    check(Tamper::Duplicate, &["it is held by", "came again", "already, its prefetch"]);
 }
 
 /// A message that never reaches the journal.

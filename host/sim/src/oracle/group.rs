@@ -12,6 +12,8 @@ use crate::words::Letter;
 pub(super) struct Group {
     /// Who got its last message.
     last_to: (ConnectionKey, SubscriptionKey),
+    /// Or this one: they got theirs in the same step.
+    or_to: Option<(ConnectionKey, SubscriptionKey)>,
     /// Highest sequence handed out for the first time.
     last_fresh: Sequence,
 }
@@ -28,19 +30,20 @@ impl Oracle {
         let Some((group, _)) = &letter.group else {
             return if delivery.group_first { Err("it is the first of no group".into()) } else { Ok(()) };
         };
-        let source = self.subscription(to.0, to.1).map(|subscription| matches!(subscription.source, Source::Queues));
-        if source != Some(true) {
-            return Ok(());
-        }
+        let subscription = self.subscription(to.0, to.1).filter(|found| matches!(found.source, Source::Queues));
+        let Some(auto_ack) = subscription.map(|subscription| subscription.auto_ack) else { return Ok(()) };
         self.counted.grouped += 1;
         let selective = self.members(line).any(|(_, subscription)| subscription.selector.is_some());
         self.lines[line].selective |= selective;
-        if let Some(other) = self.holder_of_group(line, group, to) {
+        let sequence = delivery.message.sequence;
+        // What leaves for several connections in one step comes in no order. Who acknowledges by itself was done at once, so
+        // that the group could pass on to another within the step.
+        let may_follow = |other: Sequence| auto_ack && other > sequence && together.contains(&other);
+        if let Some(other) = self.holder_of_group(line, group, to, may_follow) {
             return Err(format!("group {group} is in flight at {other:?}"));
         }
-        let sequence = delivery.message.sequence;
         let known = self.lines[line].groups.get(group).copied();
-        if known.is_none_or(|known| known.last_to != to) {
+        if known.is_none_or(|known| known.last_to != to && known.or_to != Some(to)) {
             self.counted.group_moves += u64::from(known.is_some());
             if !delivery.group_first {
                 return Err(format!("its consumer is new to group {group} and is not told"));
@@ -48,15 +51,17 @@ impl Oracle {
         }
         let fresh = !self.copies.contains_key(&(line, sequence));
         let last_fresh = known.map_or(0, |known| known.last_fresh);
+        let followed = known.is_some_and(|known| known.last_to != to) && may_follow(last_fresh);
         let in_order = !self.lines[line].selective && !self.is_prioritized(line);
         if in_order {
-            if fresh && sequence < last_fresh {
+            if fresh && sequence < last_fresh && !followed {
                 return Err(format!("it comes after number {last_fresh} of its group {group}"));
             }
             self.check_returned(line, group, sequence, together)?;
         }
+        let or_to = known.filter(|_| followed).map(|known| known.last_to);
         let last_fresh = if fresh { last_fresh.max(sequence) } else { last_fresh };
-        self.lines[line].groups.insert(group.clone(), Group { last_to: to, last_fresh });
+        self.lines[line].groups.insert(group.clone(), Group { last_to: to, or_to, last_fresh });
         Ok(())
     }
 
@@ -66,6 +71,7 @@ impl Oracle {
         line: LineKey,
         group: &str,
         to: (ConnectionKey, SubscriptionKey),
+        may_follow: impl Fn(Sequence) -> bool,
     ) -> Option<(ConnectionKey, Option<SubscriptionKey>)> {
         let is = |sequence: Sequence| {
             let letter = self.copies.get(&(line, sequence)).and_then(|copy| self.sends.get(&copy.uid));
@@ -73,7 +79,8 @@ impl Oracle {
         };
         for (connection, found) in &self.connections {
             for (key, subscription) in &found.subscriptions {
-                let holds = |out: &super::Out| !out.copy && out.line == line && is(out.sequence);
+                let holds =
+                    |out: &super::Out| !out.copy && out.line == line && is(out.sequence) && !may_follow(out.sequence);
                 if (*connection, *key) != to && subscription.held.values().any(holds) {
                     return Some((*connection, Some(*key)));
                 }
