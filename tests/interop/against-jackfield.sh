@@ -83,7 +83,7 @@ PYTHONDONTWRITEBYTECODE=1 "$cache/venv/bin/python" stomp/python/suite.py "${stom
     --tls "$home/ca.pem" "$home/client.pem" "$home/client.key" || status=1
 
 configure "${openwire##*:}" "${stomp##*:}"
-for mode in restart-queue restart-durable restart-failover; do
+for mode in restart-queue restart-durable restart-failover restart-groups; do
     through_a_kill "$mode" || { echo "FAIL $mode"; status=1; }
 done
 # The same program with users and rights.

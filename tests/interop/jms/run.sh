@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh URL [--only PREFIX]... [--via failover] [--slow N] [--verbose] [--list]: runs the JMS suite against the broker at URL.
 # run.sh URL secured: runs the cases for a broker with users and rights.
-# run.sh URL restart-durable|restart-queue|restart-xa|restart-failover: prints READY and waits for a line on stdin.
+# run.sh URL restart-durable|restart-queue|restart-xa|restart-failover|restart-groups: prints READY and waits for a line on stdin.
 set -eu
 [ $# -ge 1 ] || { echo "usage: $0 URL [arguments]" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)

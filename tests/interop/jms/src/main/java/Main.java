@@ -61,7 +61,7 @@ public final class Main {
     private static void usage() {
         System.err.println("usage: Main URL [--only PREFIX]... [--skip PREFIX]... [--via failover] [--slow N] [--verbose] [--list]");
         System.err.println("       Main URL secured");
-        System.err.println("       Main URL restart-durable|restart-queue|restart-xa|restart-failover");
+        System.err.println("       Main URL restart-durable|restart-queue|restart-xa|restart-failover|restart-groups");
         System.exit(2);
     }
 }

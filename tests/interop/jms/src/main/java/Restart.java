@@ -35,6 +35,7 @@ final class Restart {
                 case "restart-durable" -> durable(c);
                 case "restart-xa" -> xa(c);
                 case "restart-failover" -> failover(c);
+                case "restart-groups" -> groups(c);
                 default -> {
                     System.err.println("no mode named " + mode);
                     return 2;
@@ -119,6 +120,40 @@ final class Restart {
         c.nothing(rest, "after the last one");
         Check.same(List.of("committed"), c.drain(c.queue("tx")), "committed queue");
         Check.same(List.of("received, not committed"), c.drain(c.queue("rx")), "received without commit");
+    }
+
+    /** Message groups stay with consumers that come back, whichever comes back first. */
+    private static void groups(Case c) throws Exception {
+        MessageConsumer[] consumers = new MessageConsumer[3];
+        for (int i = 0; i < 3; i++) consumers[i] = c.auto(returning(c)).createConsumer(c.queue());
+        Session session = c.auto(returning(c));
+        MessageProducer producer = session.createProducer(c.queue());
+        sendToGroups(session, producer);
+        List<Set<String>> before = new ArrayList<>();
+        for (MessageConsumer consumer : consumers) {
+            Set<String> mine = Set.copyOf(c.drain(consumer));
+            Check.same(4, mine.size(), "groups of one of three consumers");
+            before.add(mine);
+        }
+        ready();
+        sendToGroups(session, producer);
+        for (int i = 0; i < 3; i++)
+            Check.same(before.get(i), Set.copyOf(c.drain(consumers[i])), "groups of consumer " + i + " after the restart");
+    }
+
+    private static ActiveMQConnection returning(Case c) throws Exception {
+        ActiveMQConnection connection = c.fresh(new ActiveMQConnectionFactory(
+            "failover:(" + Case.url + ")?initialReconnectDelay=100&maxReconnectDelay=500&useExponentialBackOff=false"));
+        connection.start();
+        return connection;
+    }
+
+    private static void sendToGroups(Session session, MessageProducer producer) throws Exception {
+        for (int i = 0; i < 12; i++) {
+            TextMessage m = session.createTextMessage("g" + i);
+            m.setStringProperty("JMSXGroupID", "g" + i);
+            producer.send(m);
+        }
     }
 
     /** A durable subscription, its selector, its place in the topic and its backlog survive. */
