@@ -28,6 +28,8 @@ pub(crate) struct Core {
     machine: Mutex<Machine>,
     writer: Arc<Queue>,
     journal_backlog_bytes_max: u64,
+    /// Told to stop: no more commands are taken.
+    stopping: AtomicBool,
     /// When the machine's own thread wakes by itself, ms since 1970.
     sleeps_until_ms: AtomicI64,
     /// The last step was made: letters are not read any more.
@@ -35,7 +37,7 @@ pub(crate) struct Core {
 }
 
 /// What is worked on.
-pub(crate) struct Machine {
+struct Machine {
     broker: Broker,
     writer: Arc<Queue>,
     loader: Option<Sender<(LoadId, Vec<Sequence>)>>,
@@ -44,7 +46,6 @@ pub(crate) struct Machine {
     batches: Vec<Batch>,
     /// What the writer was last told that somebody waits for.
     wanted: Position,
-    stopping: bool,
 }
 
 /// Milliseconds since 1970.
@@ -67,13 +68,13 @@ impl Core {
             inputs: Vec::new(),
             batches: Vec::new(),
             wanted: 0,
-            stopping: false,
         };
         Core {
             inbox: Inbox::default(),
             machine: Mutex::new(machine),
             writer,
             journal_backlog_bytes_max,
+            stopping: AtomicBool::new(false),
             sleeps_until_ms: AtomicI64::new(0),
             ended: AtomicBool::new(false),
         }
@@ -128,22 +129,22 @@ impl Core {
         true
     }
 
-    /// While the writer has too much before it no commands are taken.
+    /// While the writer has too much before it no commands are taken, nor once the machine is to stop.
     fn takes_batches(&self) -> bool {
-        self.writer.backlog_bytes.load(Ordering::Relaxed) < self.journal_backlog_bytes_max
+        !self.stopping.load(Ordering::Relaxed)
+            && self.writer.backlog_bytes.load(Ordering::Relaxed) < self.journal_backlog_bytes_max
     }
 
     /// Returns when the next step is due if nothing comes before.
     fn step(&self, mut machine: MutexGuard<'_, Machine>) -> Option<i64> {
-        // Declared after the guard, so that the machine is found poisoned by who is woken.
+        // Who is woken waits for the guard and finds the machine poisoned.
         let _alarm = Alarm(&self.inbox);
         if self.ended.load(Ordering::Acquire) {
             return None;
         }
         let machine = &mut *machine;
-        let with_batches = !machine.stopping && self.takes_batches();
-        self.inbox.take(&mut machine.inputs, &mut machine.batches, with_batches);
-        if machine.step() {
+        self.inbox.take(&mut machine.inputs, &mut machine.batches, self.takes_batches());
+        if machine.step(&self.stopping) {
             self.ended.store(true, Ordering::Release);
             self.inbox.wake();
         }
@@ -164,7 +165,7 @@ impl Drop for Alarm<'_> {
 
 impl Machine {
     /// Reads the letters at hand and hands out what follows. True when it was the last step.
-    fn step(&mut self) -> bool {
+    fn step(&mut self, stopping: &AtomicBool) -> bool {
         let now = now_ms();
         for input in self.inputs.drain(..) {
             match input {
@@ -173,7 +174,7 @@ impl Machine {
                 Input::Loaded(id, bodies) => self.broker.loaded(id, bodies),
                 Input::Room(room) => self.broker.journal_room(room),
                 Input::Report => report::to_log(&self.broker),
-                Input::Stop => self.stopping = true,
+                Input::Stop => stopping.store(true, Ordering::Relaxed),
             }
         }
         for batch in self.batches.drain(..) {
@@ -194,7 +195,7 @@ impl Machine {
         }
         self.broker.flush(now);
         self.hand_out();
-        if !self.stopping || !self.broker.is_settled() {
+        if !stopping.load(Ordering::Relaxed) || !self.broker.is_settled() {
             return false;
         }
         report::to_log(&self.broker);

@@ -44,6 +44,8 @@ struct Letters {
     batches: Vec<Batch>,
     /// The machine's own thread sleeps.
     waits: bool,
+    /// It was to be woken since it last looked: before it slept this counts as well.
+    woken: bool,
 }
 
 impl Letters {
@@ -75,9 +77,11 @@ impl Inbox {
         self.lock().is_empty(with_batches)
     }
 
-    /// Wakes the machine's own thread if it sleeps.
+    /// Wakes the machine's own thread, or keeps it from falling asleep.
     pub(crate) fn wake(&self) {
-        if std::mem::take(&mut self.lock().waits) {
+        let mut letters = self.lock();
+        letters.woken = true;
+        if letters.waits {
             self.wake.notify_one();
         }
     }
@@ -85,11 +89,13 @@ impl Inbox {
     /// Waits for letters or to be woken, at most for `timeout`.
     pub(crate) fn wait(&self, with_batches: impl FnOnce() -> bool, timeout: Duration) {
         let mut letters = self.lock();
-        if letters.is_empty(with_batches()) {
+        if !letters.woken && letters.is_empty(with_batches()) {
             letters.waits = true;
-            letters = self.wake.wait_timeout(letters, timeout).unwrap_or_else(PoisonError::into_inner).0;
+            let asleep = |letters: &mut Letters| !letters.woken;
+            letters = self.wake.wait_timeout_while(letters, timeout, asleep).unwrap_or_else(PoisonError::into_inner).0;
             letters.waits = false;
         }
+        letters.woken = false;
     }
 
     /// Moves what is there to the two lists. Batches stay where they are unless `with_batches`.
@@ -99,5 +105,31 @@ impl Inbox {
         if with_batches {
             std::mem::swap(&mut letters.batches, batches);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who was to be woken while it got ready to sleep does not sleep.
+    #[test]
+    fn a_wake_before_the_sleep_counts_once() {
+        let inbox = Inbox::default();
+        inbox.wake();
+        inbox.wait(|| true, Duration::MAX);
+        assert!(!inbox.lock().woken);
+        inbox.wait(|| true, Duration::ZERO);
+    }
+
+    /// Commands that may not be taken are no reason to stay awake; news are.
+    #[test]
+    fn letters_that_are_not_taken_do_not_wake() {
+        let inbox = Inbox::default();
+        inbox.push_batch(Batch { connection: 1, content: Content::Closed });
+        assert!(inbox.is_empty(false) && !inbox.is_empty(true));
+        inbox.wait(|| true, Duration::MAX);
+        inbox.push(Input::Stop);
+        inbox.wait(|| false, Duration::MAX);
     }
 }

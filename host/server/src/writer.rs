@@ -117,12 +117,8 @@ impl Queue {
         }
         if let Some((hoped_for, patience)) = gather.patience(waiting.waiters) {
             waiting.hoped_for = hoped_for;
-            let end = Instant::now() + patience;
             let short = |waiting: &mut Waiting| waiting.waiters < hoped_for && !waiting.closed;
-            while short(&mut waiting) && Instant::now() < end {
-                let left = end.saturating_duration_since(Instant::now());
-                waiting = self.wake.wait_timeout_while(waiting, left, short).unwrap_or_else(PoisonError::into_inner).0;
-            }
+            waiting = self.wake.wait_timeout_while(waiting, patience, short).unwrap_or_else(PoisonError::into_inner).0;
             gather.waited(waiting.waiters >= hoped_for);
         }
         let (closed, wanted) = (waiting.closed, waiting.wanted);
