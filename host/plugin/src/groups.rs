@@ -22,11 +22,17 @@ pub trait GroupAssignment: Send {
 
     /// Whether [`rebalance`](Self::rebalance) is worth a call; the core then shows it all owned groups after each
     /// change of members.
-    fn rebalances(&self) -> bool;
+    fn rebalances(&self) -> bool {
+        false
+    }
 
     /// Clears `out`, then puts the groups there that shall have another owner. A move takes effect once nothing of the
     /// group is in flight at its present owner.
-    fn rebalance(&mut self, batch: &GroupBatch<'_>, out: &mut Vec<GroupMove>) -> Decided;
+    fn rebalance(&mut self, batch: &GroupBatch<'_>, out: &mut Vec<GroupMove>) -> Decided {
+        let _ = batch;
+        out.clear();
+        Decided::Policy
+    }
 
     /// What happened so far and how it stands.
     fn stats(&self) -> PolicyStats;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Admission, Answer, AuthPolicy, Decides, Down, Login, Opinion, Principal, Request};
+use super::{Admission, AuthPolicy, Decides, Down, Login, Principal};
 
 /// A list changes with the configuration only.
 const CACHE_MS: u64 = 600_000;
@@ -56,17 +56,6 @@ impl AuthPolicy for Certificates {
             Some(who) => Admission::Admit { principal: who.clone(), cache_ms: CACHE_MS },
             None => Admission::NoOpinion,
         })
-    }
-
-    fn authorize(
-        &self,
-        _principal: &Principal,
-        requests: &[Request<'_>],
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), Down> {
-        answers.clear();
-        answers.resize(requests.len(), Answer { opinion: Opinion::NoOpinion, cache_ms: CACHE_MS });
-        Ok(())
     }
 }
 

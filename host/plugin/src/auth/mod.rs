@@ -160,9 +160,19 @@ pub trait AuthPolicy: Send + Sync {
     /// Who it is that logs in.
     fn authenticate(&self, login: &Login<'_>) -> Result<Admission, Down>;
 
-    /// Clears `answers`, then puts one there for each of `requests`.
-    fn authorize(&self, principal: &Principal, requests: &[Request<'_>], answers: &mut Vec<Answer>)
-    -> Result<(), Down>;
+    /// Clears `answers`, then puts one there for each of `requests`. A policy that has no say in rights has no opinion on
+    /// any of them.
+    fn authorize(
+        &self,
+        principal: &Principal,
+        requests: &[Request<'_>],
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), Down> {
+        let _ = principal;
+        answers.clear();
+        answers.resize(requests.len(), Answer { opinion: Opinion::NoOpinion, cache_ms: u64::MAX });
+        Ok(())
+    }
 }
 
 /// Asked by the core where only it knows what a name stands for: whether a destination is new, which queues and topics

@@ -1,6 +1,6 @@
 //! From the claims of a token to a user with groups.
 
-use super::{Admission, Answer, AuthPolicy, Decides, Down, Login, Opinion, Principal, Request};
+use super::{Admission, AuthPolicy, Decides, Down, Login, Principal};
 
 /// Most groups that one token may bring.
 const GROUPS_MAX: usize = 1000;
@@ -81,17 +81,6 @@ impl AuthPolicy for TokenUsers {
         let principal = Principal { name: name.clone(), groups };
         // The host cuts it at the token's expiry.
         Ok(Admission::Admit { principal, cache_ms: u64::MAX })
-    }
-
-    fn authorize(
-        &self,
-        _principal: &Principal,
-        requests: &[Request<'_>],
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), Down> {
-        answers.clear();
-        answers.resize(requests.len(), Answer { opinion: Opinion::NoOpinion, cache_ms: u64::MAX });
-        Ok(())
     }
 }
 

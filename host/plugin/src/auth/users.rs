@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Admission, Answer, AuthPolicy, Decides, Down, Login, Opinion, Principal, Request};
+use super::{Admission, AuthPolicy, Decides, Down, Login, Principal};
 
 /// A list changes with the configuration only; the host asks again once in a while all the same.
 const CACHE_MS: u64 = 600_000;
@@ -57,17 +57,6 @@ impl AuthPolicy for SimpleUsers {
             (None, Some(anonymous)) if !login.has_password => admit(&anonymous.user, &anonymous.groups),
             _ => Ok(Admission::NoOpinion),
         }
-    }
-
-    fn authorize(
-        &self,
-        _principal: &Principal,
-        requests: &[Request<'_>],
-        answers: &mut Vec<Answer>,
-    ) -> Result<(), Down> {
-        answers.clear();
-        answers.resize(requests.len(), Answer { opinion: Opinion::NoOpinion, cache_ms: CACHE_MS });
-        Ok(())
     }
 }
 

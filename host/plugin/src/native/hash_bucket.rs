@@ -1,7 +1,7 @@
 //! Hash buckets: groups of one bucket have one owner.
 
 use crate::groups::fewest_owned;
-use crate::{Decided, GroupAssignment, GroupBatch, GroupMove, LEAVE, MemberChange, PolicyStats};
+use crate::{Decided, GroupAssignment, GroupBatch, LEAVE, MemberChange, PolicyStats};
 
 /// ActiveMQ's bucket map: a group's hash names one of [`HashBucket::BUCKETS`] buckets. A bucket without an owner goes to
 /// the consumer with the fewest buckets among those of the highest priority that have credit, and all its groups with
@@ -75,15 +75,6 @@ impl GroupAssignment for HashBucket {
             out.push(slot);
         }
         self.stats.count(batch.rows(), Decided::Policy);
-        Decided::Policy
-    }
-
-    fn rebalances(&self) -> bool {
-        false
-    }
-
-    fn rebalance(&mut self, _batch: &GroupBatch<'_>, out: &mut Vec<GroupMove>) -> Decided {
-        out.clear();
         Decided::Policy
     }
 

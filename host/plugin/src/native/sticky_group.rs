@@ -1,7 +1,7 @@
 //! Sticky: a group stays with whoever it was given to.
 
 use crate::groups::fewest_owned;
-use crate::{Decided, GroupAssignment, GroupBatch, GroupMove, LEAVE, MemberChange, PolicyStats};
+use crate::{Decided, GroupAssignment, GroupBatch, LEAVE, MemberChange, PolicyStats};
 
 /// ActiveMQ's habit: a group without an owner goes to the consumer with the fewest groups among those of the highest
 /// priority that have credit, and moves only when its owner goes. Equals are served in turn; a group for which nobody
@@ -47,15 +47,6 @@ impl GroupAssignment for Sticky {
             out.push(slot);
         }
         self.stats.count(batch.rows(), Decided::Policy);
-        Decided::Policy
-    }
-
-    fn rebalances(&self) -> bool {
-        false
-    }
-
-    fn rebalance(&mut self, _batch: &GroupBatch<'_>, out: &mut Vec<GroupMove>) -> Decided {
-        out.clear();
         Decided::Policy
     }
 
