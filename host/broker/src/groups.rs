@@ -59,6 +59,8 @@ pub(crate) struct Group {
     pub(crate) asked: u64,
     /// … in which a message was picked …
     pub(crate) picked: u64,
+    /// … up to this place, in order …
+    pub(crate) picked_to: Place,
     /// … in which no more may be picked, since the group closes or opens there …
     pub(crate) barrier: u64,
     /// … and in which one was picked and not given, so that none behind it may go.
@@ -71,6 +73,12 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn parked(&self) -> &BTreeSet<Place> {
         &self.parked
+    }
+
+    /// The first parked message that was not picked in this round.
+    pub(crate) fn next_parked(&self, round: u64) -> Option<Place> {
+        let from = if self.picked == round { self.picked_to.after() } else { Place::FIRST };
+        self.parked.range(from..).next().copied()
     }
 
     fn is_idle(&self) -> bool {
@@ -168,6 +176,7 @@ impl Groups {
             opened: 0,
             asked: 0,
             picked: 0,
+            picked_to: Place::FIRST,
             barrier: 0,
             held_back: 0,
             journalled: false,

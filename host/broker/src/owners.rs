@@ -200,24 +200,29 @@ impl Broker {
 
     /// The first of the parked messages of a group that may go.
     fn look_at_parked(&mut self, look: &mut Look<'_>, place: Place, group: u32) {
+        // Others of the group that stand before it may have been parked since this look began.
+        let next = look.groups.get(group).and_then(|known| known.next_parked(look.groups.round));
+        if let Some(next) = next.filter(|next| *next < place) {
+            return look.ready.push(Reverse((next, group)));
+        }
         let at = look.line.pending.index_from(place);
         let found = look.line.pending.at(at).filter(|entry| !entry.is_taken() && entry.is_parked());
         let found = found.filter(|_| look.line.pending.place_at(at) == Some(place));
         let Some(entry) = found else {
             look.groups.unpark(group, place); // It went another way: expired, or lost to damage.
-            return self.look_behind(look, place, group);
+            return self.look_behind(look, group);
         };
         if entry.is_expired(self.now) {
             look.expired.push(take(look.line, at));
             look.groups.unpark(group, place);
-            return self.look_behind(look, place, group);
+            return self.look_behind(look, group);
         }
         let Some(message) = entry.message.clone() else { return };
         let sequence = entry.sequence;
         match self.taker_of(look, group, at, &message, sequence) {
             Taker::Owner(index) if look.scratch.room[index] > 0 => {
                 self.pick(look, at, group, index, &message);
-                self.look_behind(look, place, group);
+                self.look_behind(look, group);
             }
             // It must not keep those behind it; it is looked at again in its place in the line.
             Taker::Nobody => {
@@ -227,17 +232,16 @@ impl Broker {
                 }
                 look.line.unmatched = look.line.unmatched.min(place);
                 look.line.load_from = look.line.load_from.min(place);
-                self.look_behind(look, place, group);
+                self.look_behind(look, group);
             }
             Taker::Owner(_) | Taker::Later | Taker::Left => {}
         }
     }
 
-    /// The parked message of the group behind `place` is next.
-    fn look_behind(&mut self, look: &mut Look<'_>, place: Place, group: u32) {
+    /// The next parked message of the group may go too.
+    fn look_behind(&self, look: &mut Look<'_>, group: u32) {
         let Some(known) = look.groups.get(group) else { return };
-        let next = known.parked().range(place.after()..).next().copied();
-        match next {
+        match known.next_parked(look.groups.round) {
             Some(_) if known.barrier == look.groups.round => look.scratch.again = true,
             Some(next) => look.ready.push(Reverse((next, group))),
             None => {}
@@ -264,10 +268,11 @@ impl Broker {
 
     /// Makes a row of a message for the owner of its group.
     fn pick(&mut self, look: &mut Look<'_>, at: usize, group: u32, index: usize, message: &Arc<Message>) {
-        let Some(entry) = look.line.pending.at(at) else { return };
+        let (Some(entry), Some(place)) = (look.line.pending.at(at), look.line.pending.place_at(at)) else { return };
         let round = look.groups.round;
         if let Some(known) = look.groups.get_mut(group) {
             known.picked = round;
+            known.picked_to = place;
             if message.group_sequence < 0 {
                 known.barrier = round;
             }

@@ -37,6 +37,15 @@ fn check(tamper: Tamper, expected: &[&str]) {
     assert!(expected.iter().any(|text| what.contains(text)), "{tamper:?} was noticed as: {what}");
 }
 
+/// Lives in which a message of a group overtook one whose body was away (14), or that had been refused by an owner before
+/// (39), or in which all waited for each other because of it (4).
+#[test]
+fn groups_keep_their_order_where_they_once_did_not() {
+    for seed in [4, 14, 39] {
+        demand(seed, 1_000);
+    }
+}
+
 /// A receipt before the journal has it.
 #[test]
 fn early_receipts_are_caught() {

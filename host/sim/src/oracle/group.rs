@@ -43,7 +43,8 @@ impl Oracle {
             return Err(format!("group {group} is in flight at {other:?}"));
         }
         let known = self.lines[line].groups.get(group).copied();
-        if known.is_none_or(|known| known.last_to != to && known.or_to != Some(to)) {
+        let followed = known.is_some_and(|known| known.last_to != to && may_follow(known.last_fresh));
+        if !followed && known.is_none_or(|known| known.last_to != to && known.or_to != Some(to)) {
             self.counted.group_moves += u64::from(known.is_some());
             if !delivery.group_first {
                 return Err(format!("its consumer is new to group {group} and is not told"));
@@ -51,7 +52,6 @@ impl Oracle {
         }
         let fresh = !self.copies.contains_key(&(line, sequence));
         let last_fresh = known.map_or(0, |known| known.last_fresh);
-        let followed = known.is_some_and(|known| known.last_to != to) && may_follow(last_fresh);
         let in_order = !self.lines[line].selective && !self.is_prioritized(line);
         if in_order {
             if fresh && sequence < last_fresh && !followed {
