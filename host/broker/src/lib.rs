@@ -26,6 +26,7 @@ mod consumer;
 mod destinations;
 mod dispatch;
 mod entry;
+mod group_look;
 mod groups;
 mod line;
 mod owners;
