@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use plugin::native::NativeHost;
-use plugin::{GroupAssignment, PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
+use plugin::{GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
 use plugin_wasmtime::{Limits, WasmHost};
 
 use crate::config::{Component, StockPolicy};
@@ -15,7 +15,7 @@ pub(crate) const NATIVE: &str = "native:";
 /// The names that `dispatch_policy` may have, the stock policies first.
 pub(crate) fn names() -> Vec<String> {
     let stock = plugin_wasmtime::stock().iter().map(|stock| stock.name.to_owned());
-    let native = NativeHost::new().names().into_iter().map(|info| format!("{NATIVE}{}", info.name));
+    let native = NativeHost::new().names(Point::QueueDispatch).into_iter().map(|info| format!("{NATIVE}{}", info.name));
     stock.chain(native).collect()
 }
 
@@ -72,9 +72,9 @@ impl PolicyHost for Policies {
         }
     }
 
-    fn names(&self) -> Vec<PolicyInfo> {
-        let native = self.native.names().into_iter();
-        let mut all = self.components.names();
+    fn names(&self, point: Point) -> Vec<PolicyInfo> {
+        let native = self.native.names(point).into_iter();
+        let mut all = self.components.names(point);
         all.extend(native.map(|info| PolicyInfo { name: format!("{NATIVE}{}", info.name), ..info }));
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
@@ -115,6 +115,6 @@ mod tests {
             assert!(policies.queue_dispatch(name, "orders").is_ok(), "{name}");
         }
         names.sort();
-        assert_eq!(names, policies.names().into_iter().map(|info| info.name).collect::<Vec<_>>());
+        assert_eq!(names, policies.names(Point::QueueDispatch).into_iter().map(|info| info.name).collect::<Vec<_>>());
     }
 }

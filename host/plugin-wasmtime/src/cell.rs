@@ -1,24 +1,25 @@
 //! A policy on one destination, as the core's thread and the keeper share it.
 //!
 //! ```text
-//!           first plan            too many alive
+//!           first call            too many alive
 //!   Empty ─────────────> Live ────────────────────> Asleep(state)
 //!                       │    ^ <─────────────────────── │
-//!                 fault │    │ keeper, after a pause     next plan
+//!                 fault │    │ keeper, after a pause     next call
 //!                       v    │
 //!                      Failed ── refuses its settings ──> Refused
 //! ```
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use plugin::{PolicyState, PolicyStats};
+use plugin::{Fallback, PolicyState, PolicyStats};
 
-use crate::instance::{Fault, Live};
-use crate::keeper::Job;
+use crate::instance::{Fault, FaultKind, Live};
+use crate::keeper::{Job, Kept};
 use crate::program::{Program, Ready};
 use crate::runtime::Runtime;
+use crate::world::Functions;
 
 /// Whose instance it is.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ impl Seat {
     }
 }
 
-/// What is counted by others than the thread that asks for plans.
+/// What is counted by others than the thread that asks.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) faults_lifecycle: AtomicU64,
@@ -46,18 +47,18 @@ pub(crate) struct Counters {
     state: AtomicU8,
 }
 
-/// A policy on one destination.
-pub(crate) struct Cell {
+/// A policy on one destination, whose functions are `F`.
+pub(crate) struct Cell<F> {
     pub(crate) program: Arc<Program>,
     pub(crate) seat: Seat,
-    /// The broker's time of the last plan.
-    pub(crate) used_ms: AtomicU64,
-    pub(crate) inner: Mutex<Inner>,
+    /// The broker's time of the last call.
+    used_ms: AtomicU64,
+    inner: Mutex<Inner<F>>,
 }
 
 /// What the lock protects. The core's thread never waits for the lock.
-pub(crate) struct Inner {
-    pub(crate) slot: Slot,
+struct Inner<F> {
+    slot: Slot<F>,
     /// Failures since it last recovered.
     failures: u32,
     /// Batches decided in a row since the last failure; counted only while there are failures.
@@ -65,11 +66,11 @@ pub(crate) struct Inner {
 }
 
 /// Where the instance is.
-pub(crate) enum Slot {
-    /// Nobody asked for a plan yet.
+enum Slot<F> {
+    /// Nobody asked yet.
     Empty,
     /// It answers.
-    Live(Box<Live>),
+    Live(Box<Live<F>>),
     /// Put to sleep with this state, if it keeps one.
     Asleep(Option<Arc<[u8]>>),
     /// It failed; the keeper makes another one if it was asked to.
@@ -82,7 +83,7 @@ pub(crate) enum Slot {
 }
 
 /// Why an instance could not be made.
-pub(crate) enum MakeError {
+enum MakeError {
     Fault(Fault),
     Settings(String),
 }
@@ -93,20 +94,81 @@ impl From<Fault> for MakeError {
     }
 }
 
-impl Cell {
-    pub(crate) fn new(program: Arc<Program>, destination: &str) -> Cell {
+impl<F: Functions> Cell<F> {
+    pub(crate) fn new(program: Arc<Program>, destination: &str) -> Cell<F> {
         let seat = Seat { policy: program.name.clone(), destination: destination.into(), counters: Arc::default() };
         let inner = Mutex::new(Inner { slot: Slot::Empty, failures: 0, good: 0 });
         Cell { program, seat, used_ms: AtomicU64::new(0), inner }
     }
 
-    /// A new instance, configured, with the state if there is one.
-    pub(crate) fn make(
-        &self,
+    /// The compiled component, or why the native twin decides in its place.
+    pub(crate) fn ready(&self, runtime: &Runtime) -> Result<&Ready, Fallback> {
+        match self.program.get() {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(_)) => Err(Fallback::Refused),
+            None => {
+                self.program.request(runtime);
+                Err(Fallback::Warming)
+            }
+        }
+    }
+
+    /// Asks the instance, which is made or woken first where that is needed. `call` says `None` for an answer of the
+    /// wrong length, which is not used. After a fault the instance is gone and the keeper makes another one.
+    pub(crate) fn ask<A>(
+        self: &Arc<Cell<F>>,
         runtime: &Runtime,
         ready: &Ready,
-        state: Option<&Arc<[u8]>>,
-    ) -> Result<Box<Live>, MakeError> {
+        now_ms: u64,
+        call: impl FnOnce(&mut Live<F>) -> Result<Option<A>, Fault>,
+    ) -> Result<A, Fallback> {
+        self.used_ms.store(now_ms, Ordering::Relaxed);
+        let Ok(mut inner) = self.inner.try_lock() else { return Err(Fallback::Busy) };
+        self.wake(runtime, &mut inner, ready)?;
+        let Slot::Live(live) = &mut inner.slot else { unreachable!("woken just now") };
+        match call(live) {
+            Ok(Some(answer)) => {
+                self.succeed(runtime, &mut inner);
+                Ok(answer)
+            }
+            Ok(None) => Err(Fallback::WrongLength),
+            Err(fault) => {
+                if let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) {
+                    runtime.bury(live);
+                }
+                self.fail(runtime, &mut inner, &fault);
+                Err(if fault.kind == FaultKind::Deadline { Fallback::Deadline } else { Fallback::Trap })
+            }
+        }
+    }
+
+    /// Makes the cell live, or says why it is not. A healthy policy is made here, in some ten microseconds; one that
+    /// failed is made by the keeper.
+    fn wake(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>, ready: &Ready) -> Result<(), Fallback> {
+        let state = match &inner.slot {
+            Slot::Live(_) => return Ok(()),
+            Slot::Empty => None,
+            Slot::Asleep(state) => state.clone(),
+            Slot::Failed { .. } => {
+                self.request_again(runtime, inner);
+                return Err(Fallback::BackingOff);
+            }
+            Slot::Refused => return Err(Fallback::Refused),
+        };
+        if !runtime.has_room() {
+            return Err(Fallback::Full);
+        }
+        let made = self.make(runtime, ready, state.as_ref());
+        self.seat_instance(runtime, inner, made);
+        match inner.slot {
+            Slot::Live(_) => Ok(()),
+            Slot::Refused => Err(Fallback::Refused),
+            _ => Err(Fallback::BackingOff),
+        }
+    }
+
+    /// A new instance, configured, with the state if there is one.
+    fn make(&self, runtime: &Runtime, ready: &Ready, state: Option<&Arc<[u8]>>) -> Result<Box<Live<F>>, MakeError> {
         let exports = &ready.exports;
         let mut live = Live::new(runtime, &self.seat, exports)?;
         live.configure(&runtime.ticker, exports, &self.program.settings)?.map_err(MakeError::Settings)?;
@@ -122,11 +184,11 @@ impl Cell {
     }
 
     /// Puts the outcome of [`make`](Self::make) into its place.
-    pub(crate) fn seat_instance(
-        self: &Arc<Cell>,
+    fn seat_instance(
+        self: &Arc<Cell<F>>,
         runtime: &Runtime,
-        inner: &mut Inner,
-        made: Result<Box<Live>, MakeError>,
+        inner: &mut Inner<F>,
+        made: Result<Box<Live<F>>, MakeError>,
     ) {
         match made {
             Ok(live) => self.set(inner, Slot::Live(live)),
@@ -143,7 +205,7 @@ impl Cell {
     }
 
     /// After a fault: drops the instance and has the keeper make another one after a pause.
-    pub(crate) fn fail(self: &Arc<Cell>, runtime: &Runtime, inner: &mut Inner, fault: &Fault) {
+    fn fail(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>, fault: &Fault) {
         if inner.failures == 0 {
             let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
             let (kind, reason) = (fault.kind, fault.reason.as_str());
@@ -156,16 +218,16 @@ impl Cell {
     }
 
     /// Asks the keeper for another instance if it was not asked yet.
-    pub(crate) fn request_again(self: &Arc<Cell>, runtime: &Runtime, inner: &mut Inner) {
+    fn request_again(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>) {
         let Slot::Failed { requested: requested @ false } = &mut inner.slot else { return };
         let doubled = 1_u32.checked_shl(inner.failures.saturating_sub(1)).unwrap_or(u32::MAX);
         let pause = runtime.limits.backoff_min.saturating_mul(doubled).min(runtime.limits.backoff_max);
-        let cell: Weak<Cell> = Arc::downgrade(self);
+        let cell: Weak<Cell<F>> = Arc::downgrade(self);
         *requested = runtime.ask(Job::MakeAgain { cell, at: Instant::now() + pause });
     }
 
-    /// Counts a batch that the policy decided; enough of them in a row and its failures are forgotten.
-    pub(crate) fn succeed(&self, runtime: &Runtime, inner: &mut Inner) {
+    /// Counts a call that the policy answered; enough of them in a row and its failures are forgotten.
+    fn succeed(&self, runtime: &Runtime, inner: &mut Inner<F>) {
         if inner.failures == 0 {
             return;
         }
@@ -179,7 +241,7 @@ impl Cell {
     }
 
     /// Drops the instance and keeps its state.
-    pub(crate) fn put_to_sleep(&self, runtime: &Runtime, ready: &Ready, inner: &mut Inner) {
+    fn put_to_sleep(&self, runtime: &Runtime, ready: &Ready, inner: &mut Inner<F>) {
         let Slot::Live(live) = &mut inner.slot else { return };
         let counters = &self.seat.counters;
         let limit = runtime.limits.state_bytes_max;
@@ -204,7 +266,7 @@ impl Cell {
     }
 
     /// Changes the slot; the old instance is dropped here unless it was taken out before.
-    pub(crate) fn set(&self, inner: &mut Inner, slot: Slot) {
+    fn set(&self, inner: &mut Inner<F>, slot: Slot<F>) {
         let state = match &slot {
             Slot::Empty => PolicyState::Warming,
             Slot::Live(_) => PolicyState::Live,
@@ -229,6 +291,31 @@ impl Cell {
             Some(Err(_)) => PolicyState::Refused,
             Some(Ok(_)) => decode(counters.state.load(Ordering::Relaxed)),
         };
+    }
+}
+
+impl<F: Functions> Kept for Cell<F> {
+    fn used_ms(&self) -> u64 {
+        self.used_ms.load(Ordering::Relaxed)
+    }
+
+    /// After a fault the policy starts without a state: the state may be what made it fail.
+    fn make_again(self: Arc<Cell<F>>, runtime: &Runtime) {
+        let Some(Ok(ready)) = self.program.get() else { return };
+        // Outside the lock: meanwhile the native twin decides, and nobody else touches a failed cell.
+        let made = self.make(runtime, ready, None);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(inner.slot, Slot::Failed { .. }) {
+            self.seat_instance(runtime, &mut inner, made);
+        }
+    }
+
+    fn sleep(&self, runtime: &Runtime) {
+        let Some(Ok(ready)) = self.program.get() else { return };
+        // A cell that is being asked is not idle.
+        if let Ok(mut inner) = self.inner.try_lock() {
+            self.put_to_sleep(runtime, ready, &mut inner);
+        }
     }
 }
 

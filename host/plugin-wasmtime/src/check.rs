@@ -4,10 +4,12 @@ use plugin::PolicyError;
 use wasmparser::{Encoding, Operator, Parser, Payload};
 
 use crate::Limits;
-use crate::bindings::{GRANTED, REQUIRED};
+use crate::bindings::GRANTED;
+use crate::world::{WORLDS, World};
 
-/// Refuses what is too big, is no component, asks for more than is granted or lacks the exports of the world.
-pub(crate) fn check(policy: &str, bytes: &[u8], limits: &Limits) -> Result<(), PolicyError> {
+/// The world of a component. Refuses what is too big, is no component, asks for more than is granted or has not the
+/// exports of one world.
+pub(crate) fn check(policy: &str, bytes: &[u8], limits: &Limits) -> Result<&'static World, PolicyError> {
     if bytes.len() > limits.component_bytes_max {
         return Err(PolicyError::TooLarge {
             policy: policy.to_owned(),
@@ -30,13 +32,24 @@ pub(crate) fn check(policy: &str, bytes: &[u8], limits: &Limits) -> Result<(), P
     if !imports.is_empty() {
         return Err(PolicyError::ForbiddenImports { policy: policy.to_owned(), imports });
     }
-    let missing: Vec<&str> =
-        REQUIRED.into_iter().filter(|name| !found.exports.iter().any(|export| export == name)).collect();
-    if !missing.is_empty() {
-        let reason = format!("it does not export {}", missing.join(", "));
-        return Err(PolicyError::WrongWorld { policy: policy.to_owned(), reason });
+    world_of(&found.exports).map_err(|reason| PolicyError::WrongWorld { policy: policy.to_owned(), reason })
+}
+
+/// The world whose interface is among the exports; exactly one must be.
+fn world_of(exports: &[String]) -> Result<&'static World, String> {
+    let has = |name: &str| exports.iter().any(|export| export == name);
+    let mut found = WORLDS.into_iter().filter(|world| has(world.interface));
+    let Some(world) = found.next() else {
+        let interfaces = WORLDS.map(|world| world.interface).join(", ");
+        return Err(format!("it exports none of {interfaces}"));
+    };
+    if let Some(other) = found.next() {
+        return Err(format!("it exports both {} and {}; a component has one world", world.interface, other.interface));
     }
-    Ok(())
+    match world.exports().into_iter().find(|name| !has(name)) {
+        Some(missing) => Err(format!("it does not export {missing}, as world {} wants", world.name)),
+        None => Ok(world),
+    }
 }
 
 /// What the bytes say about themselves.

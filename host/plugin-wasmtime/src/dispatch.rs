@@ -1,23 +1,53 @@
-//! The hot path: a component asked for a plan.
+//! Queue dispatch, the hottest path: a component asked for a plan.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use plugin::{
-    Columns, Decided, DispatchBatch, Fallback, Member, MemberChange, PolicyStats, Property, PropertyColumn,
+    Columns, Decided, DispatchBatch, Fallback, Member, MemberChange, Point, PolicyStats, Property, PropertyColumn,
     PropertyForm, QueueDispatch,
 };
+use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
-use crate::bindings::{self, Batch, Change, Column, ColumnData, Consumers};
-use crate::cell::{Cell, Inner, Slot};
-use crate::instance::{Fault, FaultKind};
-use crate::program::Ready;
+use crate::bindings::{self, Batch, Change, Column, ColumnData, Consumers, QUEUE_DISPATCH};
+use crate::cell::Cell;
+use crate::instance::{Fault, Live};
+use crate::program::{Program, Ready};
 use crate::runtime::Runtime;
+use crate::world::{Finder, Functions, World};
+
+/// `world queue-policy`
+pub(crate) static WORLD: World = World {
+    point: Point::QueueDispatch,
+    name: "queue-policy",
+    interface: QUEUE_DISPATCH,
+    functions: &["members-changed", "plan"],
+    columns: true,
+    properties: true,
+    rehearse: Program::rehearse::<QueueFunctions>,
+};
+
+/// The functions of `queue-dispatch` in one instance.
+pub(crate) struct QueueFunctions {
+    members_changed: TypedFunc<(Vec<Change>,), ()>,
+    plan: TypedFunc<(Arc<Batch>, Arc<Consumers>), (Vec<u32>,)>,
+    /// True once the instance heard of the members.
+    told: bool,
+}
+
+impl Functions for QueueFunctions {
+    const WORLD: &'static World = &WORLD;
+
+    fn bind(finder: &mut Finder<'_>, exports: &[ComponentExportIndex]) -> Result<QueueFunctions, Fault> {
+        let (members_changed, plan) = (finder.typed(&exports[0])?, finder.typed(&exports[1])?);
+        Ok(QueueFunctions { members_changed, plan, told: false })
+    }
+}
 
 /// A component on one destination, with its native twin beside it.
 pub(crate) struct WasmDispatch {
     runtime: Arc<Runtime>,
-    cell: Arc<Cell>,
+    cell: Arc<Cell<QueueFunctions>>,
     twin: Box<dyn QueueDispatch>,
     /// Who is there now; a new instance is told of them.
     members: Vec<Member>,
@@ -30,7 +60,7 @@ pub(crate) struct WasmDispatch {
 }
 
 impl WasmDispatch {
-    pub(crate) fn new(runtime: Arc<Runtime>, cell: Arc<Cell>) -> WasmDispatch {
+    pub(crate) fn new(runtime: Arc<Runtime>, cell: Arc<Cell<QueueFunctions>>) -> WasmDispatch {
         let batch = Batch { destination: runtime.symbols.intern(&cell.seat.destination), ..Batch::default() };
         WasmDispatch {
             twin: cell.program.twin(),
@@ -47,57 +77,36 @@ impl WasmDispatch {
     fn ask(&mut self, question: &DispatchBatch<'_>, out: &mut Vec<u32>) -> Result<(), Fallback> {
         let cell = self.cell.clone();
         let runtime = self.runtime.clone();
-        let ready = match cell.program.get() {
-            Some(Ok(ready)) => ready,
-            Some(Err(_)) => return Err(Fallback::Refused),
-            None => {
-                cell.program.request(&runtime);
-                return Err(Fallback::Warming);
-            }
-        };
+        let ready = cell.ready(&runtime)?;
         // The core asks for the wants before the batch; if the component became ready in between, columns are missing.
         if !fill(Arc::make_mut(&mut self.batch), ready, question) {
             return Err(Fallback::Warming);
         }
-        cell.used_ms.store(question.now_ms, Ordering::Relaxed);
-        let Ok(mut inner) = cell.inner.try_lock() else { return Err(Fallback::Busy) };
-        wake(&runtime, &cell, &mut inner, ready)?;
-        fill_consumers(Arc::make_mut(&mut self.consumers), ready, question);
-        match self.call(&mut inner) {
-            Ok(slots) if slots.len() == question.rows => {
-                cell.succeed(&runtime, &mut inner);
-                *out = slots;
-                Ok(())
-            }
-            Ok(_) => Err(Fallback::WrongLength),
-            Err(fault) => {
-                let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) else {
-                    unreachable!("only a live instance is called")
-                };
-                runtime.bury(live);
-                cell.fail(&runtime, &mut inner, &fault);
-                Err(if fault.kind == FaultKind::Deadline { Fallback::Deadline } else { Fallback::Trap })
-            }
-        }
+        *out = cell.ask(&runtime, ready, question.now_ms, |live| {
+            fill_consumers(Arc::make_mut(&mut self.consumers), ready, question);
+            Ok(Some(self.call(live)?).filter(|slots| slots.len() == question.rows))
+        })?;
+        Ok(())
     }
 
     /// Tells the instance who came and went, then asks for the plan.
-    fn call(&mut self, inner: &mut Inner) -> Result<Vec<u32>, Fault> {
-        let Slot::Live(live) = &mut inner.slot else { unreachable!("the caller woke the instance") };
+    fn call(&mut self, live: &mut Live<QueueFunctions>) -> Result<Vec<u32>, Fault> {
         let ticker = &self.runtime.ticker;
         let counters = &self.cell.seat.counters;
-        let changes: Vec<Change> = match live.told {
+        let changes: Vec<Change> = match live.functions.told {
             true => self.untold.drain(..).map(change).collect(),
             false => self.members.iter().cloned().map(|member| change(MemberChange::Joined(member))).collect(),
         };
         self.untold.clear();
-        live.told = true;
+        live.functions.told = true;
         if !changes.is_empty() {
-            live.members_changed(ticker, changes).inspect_err(|_| {
+            let members_changed = live.functions.members_changed;
+            live.call(ticker, &members_changed, (changes,)).inspect_err(|_| {
                 counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
             })?;
         }
-        live.plan(ticker, self.batch.clone(), self.consumers.clone())
+        let plan = live.functions.plan;
+        Ok(live.call(ticker, &plan, (self.batch.clone(), self.consumers.clone()))?.0)
     }
 }
 
@@ -159,31 +168,6 @@ impl QueueDispatch for WasmDispatch {
         let mut stats = self.stats;
         self.cell.describe(&mut stats);
         stats
-    }
-}
-
-/// Makes the cell live, or says why it is not. A healthy policy is made here, in some ten microseconds; one that failed
-/// is made by the keeper.
-fn wake(runtime: &Runtime, cell: &Arc<Cell>, inner: &mut Inner, ready: &Ready) -> Result<(), Fallback> {
-    let state = match &inner.slot {
-        Slot::Live(_) => return Ok(()),
-        Slot::Empty => None,
-        Slot::Asleep(state) => state.clone(),
-        Slot::Failed { .. } => {
-            cell.request_again(runtime, inner);
-            return Err(Fallback::BackingOff);
-        }
-        Slot::Refused => return Err(Fallback::Refused),
-    };
-    if !runtime.has_room() {
-        return Err(Fallback::Full);
-    }
-    let made = cell.make(runtime, ready, state.as_ref());
-    cell.seat_instance(runtime, inner, made);
-    match inner.slot {
-        Slot::Live(_) => Ok(()),
-        Slot::Refused => Err(Fallback::Refused),
-        _ => Err(Fallback::BackingOff),
     }
 }
 

@@ -6,24 +6,27 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use plugin::{GroupAssignment, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable, native};
+use plugin::{
+    GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable, native,
+};
 
 use crate::Limits;
 use crate::bindings::Setting;
 use crate::cell::Cell;
 use crate::check::check;
-use crate::dispatch::WasmDispatch;
-use crate::keeper::{Cells, JOBS_MAX, Job, Keeper};
+use crate::dispatch::{self, WasmDispatch};
+use crate::keeper::{Cells, JOBS_MAX, Job, Keeper, Kept};
 use crate::program::Program;
 use crate::runtime::Runtime;
 use crate::stock::stock;
+use crate::world::Functions;
 
 /// Serves the stock policies and those of the operator as WebAssembly components.
 ///
-/// Nothing is compiled until a destination asks for a policy, and then on a thread of the host: until that is done the
+/// Nothing is compiled until somebody asks for a policy, and then on a thread of the host: until that is done the
 /// native twin decides and the batches are counted as warming.
 pub struct WasmHost {
-    programs: BTreeMap<Arc<str>, Arc<Program>>,
+    programs: BTreeMap<(Point, Arc<str>), Arc<Program>>,
     runtime: Arc<Runtime>,
     cells: Arc<Cells>,
     keeper: Option<JoinHandle<()>>,
@@ -55,7 +58,7 @@ impl WasmHost {
             .map_err(|error| PolicyError::Engine { reason: format!("no thread for the keeper: {error}") })?;
         let programs = stock().iter().map(|stock| {
             let program = Program::stock(stock.name, stock, &[]);
-            (program.name.clone(), Arc::new(program))
+            ((dispatch::WORLD.point, program.name.clone()), Arc::new(program))
         });
         Ok(WasmHost { programs: programs.collect(), runtime, cells, keeper: Some(keeper) })
     }
@@ -63,34 +66,46 @@ impl WasmHost {
     /// Serves the stock policy `policy` with these settings under a name of its own. The native twin takes the settings
     /// here and now, so that what is wrong with them is known before anything is compiled.
     pub fn add_stock(&mut self, name: &str, policy: &str, settings: &[(String, String)]) -> Result<(), PolicyError> {
-        if self.programs.contains_key(name) {
+        let key = (dispatch::WORLD.point, Arc::from(name));
+        if self.programs.contains_key(&key) {
             return Err(PolicyError::Duplicate { policy: name.to_owned() });
         }
         let twin = native::check(name, policy, settings)?;
         let stock = stock().iter().find(|stock| stock.name == twin.name).expect("each twin has its component");
         let program = Program::stock(name, stock, settings);
-        self.programs.insert(program.name.clone(), Arc::new(program));
+        self.programs.insert(key, Arc::new(program));
         Ok(())
     }
 
-    /// Adds a component of the operator under a name of its own, with its settings in their order.
+    /// Adds a component of the operator under a name of its own, with its settings in their order. Its exports say which
+    /// extension point it serves.
     ///
     /// Looks into the bytes and does not compile them; [`prepare`](Self::prepare) does.
     pub fn add(&mut self, name: &str, bytes: Vec<u8>, settings: &[(String, String)]) -> Result<(), PolicyError> {
-        if self.programs.contains_key(name) {
+        let world = check(name, &bytes, &self.runtime.limits)?;
+        let key = (world.point, Arc::from(name));
+        if self.programs.contains_key(&key) {
             return Err(PolicyError::Duplicate { policy: name.to_owned() });
         }
-        check(name, &bytes, &self.runtime.limits)?;
         let settings = settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() }).collect();
         let description = format!("a component of {} bytes", bytes.len());
-        let program = Program::new(name, &description, PolicyOrigin::Custom, Cow::Owned(bytes), settings);
-        self.programs.insert(program.name.clone(), Arc::new(program));
+        let program = Program::new(name, &description, PolicyOrigin::Custom, world, Cow::Owned(bytes), settings);
+        self.programs.insert(key, Arc::new(program));
         Ok(())
     }
 
-    /// Compiles a policy on this thread, asks what it wants and gives it its settings. Not for the core's thread.
+    /// Compiles the policies of this name on this thread, asks what they want and gives them their settings. Not for the
+    /// core's thread.
     pub fn prepare(&self, policy: &str) -> Result<(), PolicyError> {
-        self.program(policy)?.prepare(&self.runtime).map(|_| ()).map_err(Clone::clone)
+        let named: Vec<_> = self.programs.values().filter(|program| &*program.name == policy).collect();
+        if named.is_empty() {
+            let known = self.programs.keys().map(|(_, name)| name.to_string()).collect();
+            return Err(PolicyError::Unknown { policy: policy.to_owned(), known });
+        }
+        for program in named {
+            program.prepare(&self.runtime).map_err(Clone::clone)?;
+        }
+        Ok(())
     }
 
     /// What it holds.
@@ -110,37 +125,40 @@ impl WasmHost {
         stats
     }
 
-    fn program(&self, policy: &str) -> Result<&Arc<Program>, PolicyError> {
-        self.programs.get(policy).ok_or_else(|| PolicyError::Unknown {
+    /// A policy on one destination, in the care of the keeper.
+    fn cell<F: Functions>(&self, policy: &str, destination: &str) -> Result<Arc<Cell<F>>, PolicyError> {
+        let point = F::WORLD.point;
+        let program = self.programs.get(&(point, Arc::from(policy))).ok_or_else(|| PolicyError::Unknown {
             policy: policy.to_owned(),
-            known: self.programs.keys().map(|name| name.to_string()).collect(),
-        })
+            known: self.names(point).into_iter().map(|info| info.name).collect(),
+        })?;
+        if let Some(Err(error)) = program.get() {
+            return Err(error.clone());
+        }
+        program.request(&self.runtime);
+        let cell = Arc::new(Cell::<F>::new(program.clone(), destination));
+        let kept: Arc<dyn Kept> = cell.clone();
+        self.cells.add(Arc::downgrade(&kept));
+        Ok(cell)
     }
 }
 
 impl PolicyHost for WasmHost {
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
-        let program = self.program(policy)?;
-        if let Some(Err(error)) = program.get() {
-            return Err(error.clone());
-        }
-        program.request(&self.runtime);
-        let cell = Arc::new(Cell::new(program.clone(), destination));
-        self.cells.add(&cell);
-        Ok(Box::new(WasmDispatch::new(self.runtime.clone(), cell)))
+        Ok(Box::new(WasmDispatch::new(self.runtime.clone(), self.cell(policy, destination)?)))
     }
 
     fn group_assignment(&self, policy: &str, _destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
         plugin::native::group_policy(policy)
     }
 
-    fn names(&self) -> Vec<PolicyInfo> {
+    fn names(&self, point: Point) -> Vec<PolicyInfo> {
         let info = |program: &Arc<Program>| PolicyInfo {
             name: program.name.to_string(),
             description: program.description.clone(),
             origin: program.origin,
         };
-        self.programs.values().map(info).collect()
+        self.programs.values().filter(|program| program.world.point == point).map(info).collect()
     }
 
     fn symbols(&self) -> &Arc<SymbolTable> {

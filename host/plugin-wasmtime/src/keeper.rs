@@ -7,12 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use crate::cell::{Cell, Slot};
-use crate::instance::Live;
 use crate::program::Program;
 use crate::runtime::Runtime;
 
-/// Jobs that wait at most. A job that finds no place is asked for again at the next plan.
+/// Jobs that wait at most. A job that finds no place is asked for again at the next call.
 pub(crate) const JOBS_MAX: usize = 4_096;
 
 /// All that the keeper can be asked.
@@ -20,29 +18,41 @@ pub(crate) enum Job {
     /// Compile a component.
     Compile(Arc<Program>),
     /// Make an instance for a cell that failed, not before this time.
-    MakeAgain { cell: Weak<Cell>, at: Instant },
+    MakeAgain { cell: Weak<dyn Kept>, at: Instant },
     /// Put the idlest instances to sleep.
     MakeRoom,
     /// Drop an instance.
-    Bury(Box<Live>),
+    Bury(Box<dyn Send>),
     /// The host is gone.
     Stop,
 }
 
+/// A policy on one destination as the keeper sees it, whatever its world.
+pub(crate) trait Kept: Send + Sync {
+    /// The broker's time of the last call.
+    fn used_ms(&self) -> u64;
+
+    /// Makes another instance after a fault.
+    fn make_again(self: Arc<Self>, runtime: &Runtime);
+
+    /// Drops the instance and keeps its state, unless it is in use.
+    fn sleep(&self, runtime: &Runtime);
+}
+
 /// All the cells of a host.
 #[derive(Default)]
-pub(crate) struct Cells(Mutex<Vec<Weak<Cell>>>);
+pub(crate) struct Cells(Mutex<Vec<Weak<dyn Kept>>>);
 
 impl Cells {
-    pub(crate) fn add(&self, cell: &Arc<Cell>) {
+    pub(crate) fn add(&self, cell: Weak<dyn Kept>) {
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cells.len() == cells.capacity() {
             cells.retain(|cell| cell.strong_count() > 0);
         }
-        cells.push(Arc::downgrade(cell));
+        cells.push(cell);
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<Cell>> {
+    pub(crate) fn all(&self) -> Vec<Arc<dyn Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
     }
 }
@@ -53,7 +63,7 @@ pub(crate) struct Keeper {
     pub(crate) cells: Arc<Cells>,
     pub(crate) jobs: Receiver<Job>,
     /// Cells that wait for another instance. At most one entry a cell.
-    pub(crate) waiting: Vec<(Instant, Weak<Cell>)>,
+    pub(crate) waiting: Vec<(Instant, Weak<dyn Kept>)>,
 }
 
 impl Keeper {
@@ -93,19 +103,8 @@ impl Keeper {
             }
             let (_, cell) = self.waiting.swap_remove(at);
             if let Some(cell) = cell.upgrade() {
-                self.make_again(&cell);
+                cell.make_again(&self.runtime);
             }
-        }
-    }
-
-    /// After a fault the policy starts without a state: the state may be what made it fail.
-    fn make_again(&self, cell: &Arc<Cell>) {
-        let Some(Ok(ready)) = cell.program.get() else { return };
-        // Outside the lock: meanwhile the native twin decides, and nobody else touches a failed cell.
-        let made = cell.make(&self.runtime, ready, None);
-        let mut inner = cell.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(inner.slot, Slot::Failed { .. }) {
-            cell.seat_instance(&self.runtime, &mut inner, made);
         }
     }
 
@@ -115,15 +114,12 @@ impl Keeper {
         let max = runtime.limits.instances_live_max;
         let goal = max - max / 8;
         let mut cells = self.cells.all();
-        cells.sort_by_key(|cell| cell.used_ms.load(Ordering::Relaxed));
+        cells.sort_by_key(|cell| cell.used_ms());
         for cell in cells {
             if runtime.live.load(Ordering::Relaxed) <= goal {
                 break;
             }
-            let Some(Ok(ready)) = cell.program.get() else { continue };
-            // A cell that is being asked is not idle.
-            let Ok(mut inner) = cell.inner.try_lock() else { continue };
-            cell.put_to_sleep(runtime, ready, &mut inner);
+            cell.sleep(runtime);
         }
         runtime.crowded.store(false, Ordering::Relaxed);
     }

@@ -5,10 +5,11 @@
 //! its native twin decides that batch.
 //!
 //! Start reading at [`WasmHost`], then `dispatch.rs`, which is the hot path, and `keeper.rs`, which does all that is slow.
+//! What all extension points share is in `cell.rs` and `instance.rs`; `world.rs` says what each adds to it.
 //!
 //! ```text
 //!  core thread                                   keeper thread
-//!  plan ─ Live ────────────────> guest           compile, describe, configure (once per policy)
+//!  call ─ Live ────────────────> guest           compile, describe, configure (once per policy)
 //!       ─ Empty/Asleep: make here (10-20 us)     make an instance anew after a fault, after a pause
 //!       ─ fault: drop the store ──── job ──────> put the idlest to sleep when too many are alive
 //!       ─ everything else: native twin           drop stores
@@ -24,6 +25,7 @@ mod cell;
 mod check;
 mod dispatch;
 mod engine;
+mod grants;
 mod host;
 mod instance;
 mod keeper;
@@ -31,6 +33,7 @@ mod limits;
 mod program;
 mod runtime;
 mod stock;
+mod world;
 
 pub use crate::host::{HostStats, WasmHost};
 pub use crate::limits::Limits;

@@ -10,7 +10,8 @@ use wasmtime::component::Linker;
 
 use crate::Limits;
 use crate::engine::{Ticker, engine};
-use crate::instance::{HostState, Live, linker};
+use crate::grants::linker;
+use crate::instance::HostState;
 use crate::keeper::Job;
 
 /// Shared by the host, its policies and the keeper.
@@ -43,7 +44,7 @@ impl Runtime {
     }
 
     /// Lets the keeper drop an instance: giving its memory back takes longer than a call.
-    pub(crate) fn bury(&self, live: Box<Live>) {
+    pub(crate) fn bury(&self, live: Box<dyn Send>) {
         match self.jobs.try_send(Job::Bury(live)) {
             Ok(()) => {}
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => drop(job),

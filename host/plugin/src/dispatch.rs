@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Columns, DispatchBatch, GroupAssignment, MemberChange, PolicyError, Property, SymbolTable};
+use crate::{Columns, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, Property, SymbolTable};
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
 ///
@@ -155,7 +155,7 @@ pub enum PolicyOrigin {
     Custom,
 }
 
-/// A policy that may be named in a destination's configuration.
+/// A policy that may be named in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyInfo {
     /// The name to write in the configuration.
@@ -174,8 +174,8 @@ pub trait PolicyHost: Send {
     /// The group policy `policy` for `destination`. As cheap.
     fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError>;
 
-    /// The dispatch policies that can be asked for, by name in ascending order.
-    fn names(&self) -> Vec<PolicyInfo>;
+    /// The policies of `point` that can be asked for, by name in ascending order.
+    fn names(&self, point: Point) -> Vec<PolicyInfo>;
 
     /// The table in which the core interns the texts of symbol columns.
     fn symbols(&self) -> &Arc<SymbolTable>;
