@@ -107,7 +107,7 @@ fn start(config: &Config, certificates: &Certificates) -> Result<Server, Exit> {
     })?;
     let id = wiring::broker_id();
     let told = wiring::server(config, certificates, &id, gate);
-    let started = Server::start(told, config.broker(), Arc::new(journal), Box::new(policies), id);
+    let started = Server::start(told, config.broker(), Arc::new(journal), Box::new(policies), id, |_| Ok(()));
     started.map_err(|error| {
         tracing::error!("{error}");
         Exit::Failed

@@ -5,11 +5,11 @@
 //! ([`Core::run`]) goes on with whatever is left.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use broker::{Broker, LoadId};
+use broker::{Broker, KeepId, LoadId};
 use message::{Command, ConnectionKey, Event, Position, Sequence};
 use rustc_hash::FxHashMap;
 
@@ -44,6 +44,9 @@ struct Machine {
     outboxes: FxHashMap<ConnectionKey, Arc<Outbox>>,
     inputs: Vec<Input>,
     batches: Vec<Batch>,
+    /// Who waits for facts to be durable.
+    keeping: FxHashMap<KeepId, SyncSender<()>>,
+    keep_next: KeepId,
     /// What the writer was last told that somebody waits for.
     wanted: Position,
 }
@@ -67,6 +70,8 @@ impl Core {
             outboxes: FxHashMap::default(),
             inputs: Vec::new(),
             batches: Vec::new(),
+            keeping: FxHashMap::default(),
+            keep_next: 0,
             wanted: 0,
         };
         Core {
@@ -146,6 +151,7 @@ impl Core {
         self.inbox.take(&mut machine.inputs, &mut machine.batches, self.takes_batches());
         if machine.step(&self.stopping) {
             self.ended.store(true, Ordering::Release);
+            self.inbox.close();
             self.inbox.wake();
         }
         machine.broker.poll_timeout()
@@ -173,6 +179,19 @@ impl Machine {
                 Input::Persisted(position) => self.broker.persisted(position),
                 Input::Loaded(id, bodies) => self.broker.loaded(id, bodies),
                 Input::Room(room) => self.broker.journal_room(room),
+                Input::Keep(facts, done) => {
+                    self.keep_next += 1;
+                    self.keeping.insert(self.keep_next, done);
+                    self.broker.keep(facts, self.keep_next);
+                }
+                Input::PoliciesChanged(done) => {
+                    self.broker.policies_changed();
+                    // Who asked may have given up.
+                    let _ = done.try_send(());
+                }
+                Input::Explain(queue, answer) => {
+                    let _ = answer.try_send(self.broker.explain(&queue, now));
+                }
                 Input::Report => report::to_log(&self.broker),
                 Input::Stop => stopping.store(true, Ordering::Relaxed),
             }
@@ -220,6 +239,11 @@ impl Machine {
         if pushed || awaited > self.wanted {
             self.wanted = awaited;
             self.writer.want(awaited, self.broker.take_receipts_awaited());
+        }
+        while let Some(id) = self.broker.poll_kept() {
+            if let Some(done) = self.keeping.remove(&id) {
+                let _ = done.try_send(());
+            }
         }
         while let Some(request) = self.broker.poll_load() {
             if let Some(loader) = &self.loader {

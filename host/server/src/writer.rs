@@ -129,6 +129,7 @@ impl Queue {
 fn weight(record: &Record) -> u64 {
     match record {
         Record::Body { message, .. } => message.size_bytes() as u64,
+        Record::Fact(fact) => 64 + fact.value.as_ref().map_or(0, |value| value.len() as u64),
         _ => 64,
     }
 }
