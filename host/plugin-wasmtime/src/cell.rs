@@ -8,17 +8,22 @@
 //!                       v    │
 //!                      Failed ── refuses its settings ──> Refused
 //! ```
+//!
+//! Another generation may take over in any of these, see `swap.rs`.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use plugin::{Fallback, PolicyState, PolicyStats};
+use plugin::{Fallback, Point, PolicyState, PolicyStats};
 
 use crate::instance::{Fault, FaultKind, Live};
-use crate::keeper::{Job, Kept};
+use crate::keeper::{self, Job};
 use crate::program::{Program, Ready};
 use crate::runtime::Runtime;
+use crate::shadow::{NextShadow, ShadowReport};
+use crate::state::KeptState;
+use crate::swap::{Desk, Next, SwapEvent, Takeover, Warm};
 use crate::world::Functions;
 
 /// Whose instance it is.
@@ -44,13 +49,16 @@ pub(crate) struct Counters {
     pub(crate) instances_slept: AtomicU64,
     pub(crate) states_lost: AtomicU64,
     pub(crate) log_lines_dropped: AtomicU64,
+    pub(crate) swaps: AtomicU64,
+    pub(crate) swaps_refused: AtomicU64,
+    pub(crate) swaps_undone: AtomicU64,
     state: AtomicU8,
 }
 
 /// A policy on one destination, whose functions are `F`.
 pub(crate) struct Cell<F> {
-    pub(crate) program: Arc<Program>,
     pub(crate) seat: Seat,
+    pub(crate) desk: Desk<F>,
     /// The broker's time of the last call.
     used_ms: AtomicU64,
     inner: Mutex<Inner<F>>,
@@ -58,6 +66,8 @@ pub(crate) struct Cell<F> {
 
 /// What the lock protects. The core's thread never waits for the lock.
 struct Inner<F> {
+    /// The generation that decides.
+    program: Arc<Program>,
     slot: Slot<F>,
     /// Failures since it last recovered.
     failures: u32,
@@ -72,7 +82,7 @@ enum Slot<F> {
     /// It answers.
     Live(Box<Live<F>>),
     /// Put to sleep with this state, if it keeps one.
-    Asleep(Option<Arc<[u8]>>),
+    Asleep(Option<Kept>),
     /// It failed; the keeper makes another one if it was asked to.
     Failed {
         /// True if the keeper has the job.
@@ -80,6 +90,31 @@ enum Slot<F> {
     },
     /// It refuses its settings on this destination.
     Refused,
+}
+
+/// A state that outlives its instance.
+#[derive(Clone)]
+struct Kept {
+    format: u32,
+    bytes: Arc<[u8]>,
+}
+
+/// What an old instance leaves to the new one.
+enum Legacy {
+    /// Its state; `None` if it keeps none.
+    State(Option<Kept>),
+    /// It says no, for this reason.
+    Denied(String),
+    /// It failed and is of no use any more.
+    Broken(Fault),
+}
+
+/// What a boundary came to.
+pub(crate) enum Boundary {
+    /// All is as it was.
+    Same,
+    /// This generation decides now.
+    TookOver { program: Arc<Program>, on_probation: bool },
 }
 
 /// Why an instance could not be made.
@@ -95,22 +130,16 @@ impl From<Fault> for MakeError {
 }
 
 impl<F: Functions> Cell<F> {
-    pub(crate) fn new(program: Arc<Program>, destination: &str) -> Cell<F> {
+    pub(crate) fn new(runtime: &Runtime, program: Arc<Program>, destination: &str) -> Cell<F> {
         let seat = Seat { policy: program.name.clone(), destination: destination.into(), counters: Arc::default() };
-        let inner = Mutex::new(Inner { slot: Slot::Empty, failures: 0, good: 0 });
-        Cell { program, seat, used_ms: AtomicU64::new(0), inner }
-    }
-
-    /// The compiled component, or why the native twin decides in its place.
-    pub(crate) fn ready(&self, runtime: &Runtime) -> Result<&Ready, Fallback> {
-        match self.program.get() {
-            Some(Ok(ready)) => Ok(ready),
-            Some(Err(_)) => Err(Fallback::Refused),
-            None => {
-                self.program.request(runtime);
-                Err(Fallback::Warming)
-            }
-        }
+        let kept = runtime.attic.take(F::WORLD.point, destination, &program.name);
+        let kept = kept.filter(|kept| program.generation != 0 && kept.format != 0);
+        let slot = match kept {
+            Some(state) => Slot::Asleep(Some(Kept { format: state.format, bytes: state.bytes })),
+            None => Slot::Empty,
+        };
+        let inner = Mutex::new(Inner { program, slot, failures: 0, good: 0 });
+        Cell { seat, desk: Desk::new(), used_ms: AtomicU64::new(0), inner }
     }
 
     /// Asks the instance, which is made or woken first where that is needed. `call` says `None` for an answer of the
@@ -158,7 +187,7 @@ impl<F: Functions> Cell<F> {
         if !runtime.has_room() {
             return Err(Fallback::Full);
         }
-        let made = self.make(runtime, ready, state.as_ref());
+        let made = self.make(runtime, &inner.program, ready, state.as_ref());
         self.seat_instance(runtime, inner, made);
         match inner.slot {
             Slot::Live(_) => Ok(()),
@@ -168,19 +197,297 @@ impl<F: Functions> Cell<F> {
     }
 
     /// A new instance, configured, with the state if there is one.
-    fn make(&self, runtime: &Runtime, ready: &Ready, state: Option<&Arc<[u8]>>) -> Result<Box<Live<F>>, MakeError> {
+    fn make(
+        &self,
+        runtime: &Runtime,
+        program: &Program,
+        ready: &Ready,
+        state: Option<&Kept>,
+    ) -> Result<Box<Live<F>>, MakeError> {
         let exports = &ready.exports;
         let mut live = Live::new(runtime, &self.seat, exports)?;
-        live.configure(&runtime.ticker, exports, &self.program.settings)?.map_err(MakeError::Settings)?;
+        live.configure(&runtime.ticker, exports, &program.settings)?.map_err(MakeError::Settings)?;
         if let Some(state) = state
-            && let Err(refusal) = live.restore(&runtime.ticker, exports, ready.state_version, state)?
+            && let Err(reason) = self.hand_over(runtime, ready, &mut live, state)?
         {
             self.seat.counters.states_lost.fetch_add(1, Ordering::Relaxed);
             let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
-            tracing::warn!(policy, destination, ?refusal, "policy does not take its state back and starts without");
+            tracing::warn!(policy, destination, reason, "policy does not take its state back and starts without");
         }
         self.seat.counters.instances_made.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(live))
+    }
+
+    /// Gives an instance a state. It may say no.
+    fn hand_over(
+        &self,
+        runtime: &Runtime,
+        ready: &Ready,
+        live: &mut Live<F>,
+        state: &Kept,
+    ) -> Result<Result<(), String>, Fault> {
+        if !ready.restores.contains(&state.format) {
+            let known = &ready.restores;
+            return Ok(Err(format!("the state has format {}, it restores {known:?}", state.format)));
+        }
+        let outcome = live.restore(&runtime.ticker, &ready.exports, state.format, &state.bytes)?;
+        Ok(outcome.map_err(|refusal| format!("it refuses the state: {refusal:?}")))
+    }
+
+    /// The state of an instance, for another one.
+    fn legacy(&self, runtime: &Runtime, ready: &Ready, live: &mut Live<F>) -> Legacy {
+        let (format, limit) = (ready.state_version, runtime.limits.state_bytes_max);
+        if format == 0 {
+            return Legacy::State(None);
+        }
+        match live.snapshot(&runtime.ticker, &ready.exports, limit) {
+            Ok(Ok(state)) if state.len() <= limit as usize => Legacy::State(Some(Kept { format, bytes: state.into() })),
+            Ok(Ok(state)) => {
+                Legacy::Denied(format!("its state has {} bytes, the limit state_bytes_max is {limit}", state.len()))
+            }
+            Ok(Err(refusal)) => Legacy::Denied(format!("it gives no state: {refusal:?}")),
+            Err(fault) => Legacy::Broken(fault),
+        }
+    }
+
+    /// To be called by the core's thread before a batch is gathered: a generation that waits takes over, if it takes the
+    /// state of the one before.
+    pub(crate) fn boundary(self: &Arc<Cell<F>>, runtime: &Runtime) -> Boundary {
+        if self.desk.states.is_wanted()
+            && let Ok(mut inner) = self.inner.try_lock()
+        {
+            let state = self.remember(runtime, &mut inner);
+            self.desk.states.put(self.used_ms.load(Ordering::Relaxed), state);
+        }
+        if !self.desk.is_offered() {
+            return Boundary::Same;
+        }
+        let Ok(mut inner) = self.inner.try_lock() else { return Boundary::Same };
+        let Some(next) = self.desk.take() else { return Boundary::Same };
+        if Arc::ptr_eq(&next.program, &inner.program) {
+            if let Some(live) = next.live {
+                runtime.bury(live);
+            }
+            return Boundary::Same;
+        }
+        let (program, takeover) = (next.program.clone(), next.takeover);
+        match self.exchange(runtime, &mut inner, next) {
+            Ok(()) => Boundary::TookOver { program, on_probation: takeover.probation },
+            Err(reason) => {
+                self.seat.counters.swaps_refused.fetch_add(1, Ordering::Relaxed);
+                runtime.tell(SwapEvent::Refused {
+                    policy: self.seat.policy.to_string(),
+                    destination: self.seat.destination.to_string(),
+                    generation: program.generation,
+                    reason,
+                });
+                Boundary::Same
+            }
+        }
+    }
+
+    /// Seats the new generation, or says why the one before goes on.
+    fn exchange(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>, next: Next<F>) -> Result<(), String> {
+        let Some(Ok(ready)) = next.program.get() else { return Err("it is not compiled".to_owned()) };
+        let old = std::mem::replace(&mut inner.slot, Slot::Empty);
+        let (slot, warm) = match old {
+            Slot::Live(mut old) => {
+                let legacy = match inner.program.get() {
+                    Some(Ok(old_ready)) => self.legacy(runtime, old_ready, &mut old),
+                    _ => Legacy::State(None),
+                };
+                match self.succeed_to(runtime, &next.program, ready, next.live, next.takeover, &legacy) {
+                    Ok(live) => match legacy {
+                        Legacy::Broken(_) => {
+                            runtime.bury(old);
+                            (Slot::Live(live), None)
+                        }
+                        _ => (Slot::Live(live), Some(old)),
+                    },
+                    Err(reason) => {
+                        let slot = match legacy {
+                            Legacy::Broken(fault) => {
+                                runtime.bury(old);
+                                self.fail(runtime, inner, &fault);
+                                return Err(reason);
+                            }
+                            _ => Slot::Live(old),
+                        };
+                        self.set(inner, slot);
+                        return Err(reason);
+                    }
+                }
+            }
+            // It is made when it is asked, from the state of the one before if it reads that.
+            other => {
+                if let Some(live) = next.live {
+                    runtime.bury(live);
+                }
+                (if let Slot::Asleep(state) = other { Slot::Asleep(state) } else { Slot::Empty }, None)
+            }
+        };
+        self.set(inner, slot);
+        let former = std::mem::replace(&mut inner.program, next.program);
+        inner.failures = 0;
+        inner.good = 0;
+        self.seat.counters.swaps.fetch_add(1, Ordering::Relaxed);
+        self.keep_warm(runtime, former, warm, next.takeover.probation);
+        Ok(())
+    }
+
+    /// The new instance with the old one's state.
+    fn succeed_to(
+        &self,
+        runtime: &Runtime,
+        program: &Program,
+        ready: &Ready,
+        live: Option<Box<Live<F>>>,
+        takeover: Takeover,
+        legacy: &Legacy,
+    ) -> Result<Box<Live<F>>, String> {
+        let mut live = match live {
+            Some(live) => live,
+            None => self.make(runtime, program, ready, None).map_err(|error| match error {
+                MakeError::Fault(fault) => format!("no instance can be made: {}", fault.reason),
+                MakeError::Settings(reason) => format!("it refuses its settings: {reason}"),
+            })?,
+        };
+        let is_stateless = ready.restores.is_empty();
+        let denied = match legacy {
+            Legacy::State(Some(state)) if !is_stateless => match self.hand_over(runtime, ready, &mut live, state) {
+                Ok(Ok(())) => return Ok(live),
+                Ok(Err(reason)) => reason,
+                Err(fault) => {
+                    self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+                    runtime.bury(live);
+                    return Err(format!("it fails to restore the state: {}", fault.reason));
+                }
+            },
+            Legacy::State(_) => return Ok(live),
+            Legacy::Denied(_) | Legacy::Broken(_) if is_stateless => return Ok(live),
+            // There is no going on with what is broken: without its state is all that is left.
+            Legacy::Broken(fault) => {
+                self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+                self.lose_state(&fault.reason);
+                return Ok(live);
+            }
+            Legacy::Denied(reason) => reason.clone(),
+        };
+        if takeover.start_empty {
+            self.lose_state(&denied);
+            return Ok(live);
+        }
+        runtime.bury(live);
+        Err(denied)
+    }
+
+    /// What the policy remembers now; `None` if it has no generations or cannot say.
+    fn remember(&self, runtime: &Runtime, inner: &mut Inner<F>) -> Option<KeptState> {
+        let program = inner.program.clone();
+        let state = match &mut inner.slot {
+            Slot::Live(live) if program.generation != 0 => match self.legacy(runtime, program.get()?.ok()?, live) {
+                Legacy::State(state) => state,
+                Legacy::Denied(_) => None,
+                Legacy::Broken(fault) => {
+                    if let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) {
+                        runtime.bury(live);
+                    }
+                    self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+                    self.set(inner, Slot::Empty);
+                    self.lose_state(&fault.reason);
+                    None
+                }
+            },
+            Slot::Asleep(state) if program.generation != 0 => state.clone(),
+            _ => return None,
+        };
+        let (format, bytes) = state.map_or((0, Arc::from([])), |state| (state.format, state.bytes));
+        Some(KeptState {
+            point: F::WORLD.point,
+            destination: self.seat.destination.to_string(),
+            policy: self.seat.policy.to_string(),
+            generation: program.generation,
+            format,
+            bytes,
+        })
+    }
+
+    /// The destination has no use for the policy any more: what it remembers waits for the next time.
+    pub(crate) fn leave(&self, runtime: &Runtime) {
+        if let Ok(mut inner) = self.inner.try_lock()
+            && let Some(state) = self.remember(runtime, &mut inner)
+        {
+            runtime.attic.put(state, true, runtime.limits.states_kept_max);
+        }
+    }
+
+    /// A shadow that begins, with the active generation's state if it reads that; `Some(None)` where the one there is
+    /// ends. To be called by the core's thread before a batch is gathered.
+    pub(crate) fn shadow_boundary(&self, runtime: &Runtime) -> Option<Option<NextShadow<F>>> {
+        let offered = self.desk.take_shadow()?;
+        let Some(mut next) = offered else { return Some(None) };
+        let program = next.program.clone();
+        if let (Ok(mut inner), Some(Ok(ready))) = (self.inner.try_lock(), program.get())
+            && let Some(state) = self.remember(runtime, &mut inner)
+        {
+            let state = Kept { format: state.format, bytes: state.bytes };
+            // One that fails here fails when it is asked, too, and is told of then.
+            let _ = self.hand_over(runtime, ready, &mut next.live, &state);
+        }
+        Some(Some(next))
+    }
+
+    fn lose_state(&self, reason: &str) {
+        self.seat.counters.states_lost.fetch_add(1, Ordering::Relaxed);
+        let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
+        tracing::warn!(policy, destination, reason, "the state of the policy is lost and it starts without");
+    }
+
+    fn keep_warm(
+        self: &Arc<Cell<F>>,
+        runtime: &Runtime,
+        program: Arc<Program>,
+        live: Option<Box<Live<F>>>,
+        keep: bool,
+    ) {
+        let until = Instant::now() + Duration::from_millis(runtime.limits.probation_ms);
+        let mut spare = Some(Warm { program, live, until });
+        if keep && !self.desk.cooling.swap(true, Ordering::Relaxed) {
+            let cell: Weak<Cell<F>> = Arc::downgrade(self);
+            let is_asked = runtime.ask(Job::Cool { cell, at: until });
+            self.desk.cooling.store(is_asked, Ordering::Relaxed);
+        }
+        if keep && self.desk.cooling.load(Ordering::Relaxed) {
+            spare = spare.and_then(|warm| self.desk.keep_warm(warm));
+        } else if let Some(former) = self.desk.take_warm() {
+            runtime.bury(Box::new(former));
+        }
+        if let Some(spare) = spare {
+            runtime.bury(Box::new(spare));
+        }
+    }
+
+    /// Back to the generation before, which is kept warm; the core's thread calls it. Gives that generation, and whether
+    /// it is the very instance of before. Where it is not there any more, whoever keeps the generations sends it again.
+    pub(crate) fn go_back(self: &Arc<Cell<F>>, runtime: &Runtime, reason: &str) -> Option<(Arc<Program>, bool)> {
+        let mut inner = self.inner.try_lock().ok()?;
+        runtime.tell(SwapEvent::Undone {
+            policy: self.seat.policy.to_string(),
+            destination: self.seat.destination.to_string(),
+            generation: inner.program.generation,
+            reason: reason.to_owned(),
+        });
+        let warm = self.desk.take_warm()?;
+        let was_live = warm.live.is_some();
+        if let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) {
+            runtime.bury(live);
+        }
+        self.set(&mut inner, warm.live.map_or(Slot::Empty, Slot::Live));
+        inner.program = warm.program.clone();
+        inner.failures = 0;
+        inner.good = 0;
+        self.seat.counters.swaps_undone.fetch_add(1, Ordering::Relaxed);
+        Some((warm.program, was_live))
     }
 
     /// Puts the outcome of [`make`](Self::make) into its place.
@@ -241,25 +548,26 @@ impl<F: Functions> Cell<F> {
     }
 
     /// Drops the instance and keeps its state.
-    fn put_to_sleep(&self, runtime: &Runtime, ready: &Ready, inner: &mut Inner<F>) {
-        let Slot::Live(live) = &mut inner.slot else { return };
+    fn put_to_sleep(&self, runtime: &Runtime, inner: &mut Inner<F>) {
+        let program = inner.program.clone();
+        let (Slot::Live(live), Some(Ok(ready))) = (&mut inner.slot, program.get()) else { return };
         let counters = &self.seat.counters;
-        let limit = runtime.limits.state_bytes_max;
-        let state = match ready.state_version {
-            0 => None,
-            _ => match live.snapshot(&runtime.ticker, &ready.exports, limit) {
-                Ok(Ok(state)) if state.len() <= limit as usize => Some(Arc::from(state)),
-                outcome => {
-                    if outcome.is_err() {
+        let state = match self.legacy(runtime, ready, live) {
+            Legacy::State(state) => state,
+            legacy @ (Legacy::Denied(_) | Legacy::Broken(_)) => {
+                let reason = match legacy {
+                    Legacy::Broken(fault) => {
                         counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+                        fault.reason
                     }
-                    let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
-                    tracing::warn!(policy, destination, outcome = ?outcome.map(|state| state.map(|state| state.len())),
-                        "policy gives no state and will start without");
-                    counters.states_lost.fetch_add(1, Ordering::Relaxed);
-                    None
-                }
-            },
+                    Legacy::Denied(reason) => reason,
+                    Legacy::State(_) => unreachable!("matched above"),
+                };
+                let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
+                tracing::warn!(policy, destination, reason, "policy gives no state and will start without");
+                counters.states_lost.fetch_add(1, Ordering::Relaxed);
+                None
+            }
         };
         counters.instances_slept.fetch_add(1, Ordering::Relaxed);
         self.set(inner, Slot::Asleep(state));
@@ -278,15 +586,19 @@ impl<F: Functions> Cell<F> {
         self.seat.counters.state.store(code(state), Ordering::Relaxed);
     }
 
-    /// Adds to `stats` what others counted.
-    pub(crate) fn describe(&self, stats: &mut PolicyStats) {
+    /// Adds to `stats` what others counted; `program` decides.
+    pub(crate) fn describe(&self, program: &Program, stats: &mut PolicyStats) {
         let counters = &self.seat.counters;
         stats.faults_lifecycle = counters.faults_lifecycle.load(Ordering::Relaxed);
         stats.instances_made = counters.instances_made.load(Ordering::Relaxed);
         stats.instances_slept = counters.instances_slept.load(Ordering::Relaxed);
         stats.states_lost = counters.states_lost.load(Ordering::Relaxed);
         stats.log_lines_dropped = counters.log_lines_dropped.load(Ordering::Relaxed);
-        stats.state = match self.program.get() {
+        stats.generation = program.generation;
+        stats.swaps = counters.swaps.load(Ordering::Relaxed);
+        stats.swaps_refused = counters.swaps_refused.load(Ordering::Relaxed);
+        stats.swaps_undone = counters.swaps_undone.load(Ordering::Relaxed);
+        stats.state = match program.get() {
             None => PolicyState::Warming,
             Some(Err(_)) => PolicyState::Refused,
             Some(Ok(_)) => decode(counters.state.load(Ordering::Relaxed)),
@@ -294,28 +606,77 @@ impl<F: Functions> Cell<F> {
     }
 }
 
-impl<F: Functions> Kept for Cell<F> {
+impl<F: Functions> keeper::Kept for Cell<F> {
     fn used_ms(&self) -> u64 {
         self.used_ms.load(Ordering::Relaxed)
     }
 
     /// After a fault the policy starts without a state: the state may be what made it fail.
     fn make_again(self: Arc<Cell<F>>, runtime: &Runtime) {
-        let Some(Ok(ready)) = self.program.get() else { return };
-        // Outside the lock: meanwhile the native twin decides, and nobody else touches a failed cell.
-        let made = self.make(runtime, ready, None);
+        let program = self.inner.lock().unwrap_or_else(PoisonError::into_inner).program.clone();
+        let Some(Ok(ready)) = program.get() else { return };
+        // Outside the lock: meanwhile the native twin decides, and nobody but another generation touches a failed cell.
+        let made = self.make(runtime, &program, ready, None);
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(inner.slot, Slot::Failed { .. }) {
+        if matches!(inner.slot, Slot::Failed { .. }) && Arc::ptr_eq(&inner.program, &program) {
             self.seat_instance(runtime, &mut inner, made);
         }
     }
 
     fn sleep(&self, runtime: &Runtime) {
-        let Some(Ok(ready)) = self.program.get() else { return };
+        self.desk.make_room();
         // A cell that is being asked is not idle.
         if let Ok(mut inner) = self.inner.try_lock() {
-            self.put_to_sleep(runtime, ready, &mut inner);
+            self.put_to_sleep(runtime, &mut inner);
         }
+    }
+
+    fn cool(&self, now: Instant) -> Option<Instant> {
+        self.desk.cool(now)
+    }
+
+    fn collect(&self, runtime: &Runtime) -> Option<KeptState> {
+        self.desk.states.collect(self.used_ms(), || {
+            let mut inner = self.inner.try_lock().ok()?;
+            self.remember(runtime, &mut inner)
+        })
+    }
+
+    fn offer_shadow(self: Arc<Cell<F>>, runtime: &Runtime, program: Option<&Arc<Program>>) {
+        let Some(program) = program else { return self.desk.offer_shadow(None) };
+        let Some(Ok(ready)) = program.get() else { return };
+        let mut report = ShadowReport {
+            destination: self.seat.destination.to_string(),
+            generation: program.generation,
+            ..ShadowReport::default()
+        };
+        match self.make(runtime, program, ready, None) {
+            Ok(live) => {
+                let report = Arc::new(Mutex::new(report));
+                self.desk.offer_shadow(Some(NextShadow { program: program.clone(), live, report }));
+            }
+            Err(MakeError::Fault(Fault { reason, .. }) | MakeError::Settings(reason)) => {
+                report.ended = Some(format!("no instance can be made: {reason}"));
+                tracing::warn!(policy = &*self.seat.policy, ?report, "shadow cannot look on");
+            }
+        }
+    }
+
+    fn shadow_report(&self) -> Option<ShadowReport> {
+        self.desk.shadow_report()
+    }
+
+    fn policy(&self) -> (Point, &Arc<str>) {
+        (F::WORLD.point, &self.seat.policy)
+    }
+
+    fn offer(self: Arc<Cell<F>>, runtime: &Runtime, program: &Arc<Program>, takeover: Takeover) {
+        let Some(Ok(ready)) = program.get() else { return };
+        // Only who decides now needs an instance at once; the others make theirs when they are asked.
+        let is_live = decode(self.seat.counters.state.load(Ordering::Relaxed)) == PolicyState::Live;
+        // One that cannot be made is made, and refused, at the boundary.
+        let live = if is_live { self.make(runtime, program, ready, None).ok() } else { None };
+        self.desk.offer(Next { program: program.clone(), live, takeover });
     }
 }
 

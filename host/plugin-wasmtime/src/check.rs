@@ -52,12 +52,54 @@ fn world_of(exports: &[String]) -> Result<&'static World, String> {
     }
 }
 
+/// What a component imports, as far as that can be read.
+pub(crate) fn imports(bytes: &[u8]) -> Vec<String> {
+    Found::read(bytes, &Limits::default()).map(|found| found.imports).unwrap_or_default()
+}
+
+/// What a component says about itself without being run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// Interfaces that it asks for.
+    pub imports: Vec<String>,
+    /// Those of them that no policy is given.
+    pub forbidden: Vec<String>,
+    /// Interfaces that it offers.
+    pub exports: Vec<String>,
+    /// The world that it implements, without package and version, or why it is none.
+    pub world: Result<&'static str, String>,
+    /// Functions in all its core modules.
+    pub functions: u32,
+}
+
+/// Looks into the bytes of a component; nothing of it is run.
+pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, PolicyError> {
+    let policy = "inspected".to_owned();
+    let found = Found::read(bytes, limits).map_err(|reading| match reading {
+        Reading::Parser(error) => PolicyError::NotComponent { policy: policy.clone(), reason: error.to_string() },
+        Reading::Limit(reason) => PolicyError::Refused { policy: policy.clone(), reason },
+    })?;
+    if !found.is_component {
+        let reason = "it is a core module; make a component of it first".to_owned();
+        return Err(PolicyError::NotComponent { policy, reason });
+    }
+    let is_forbidden = |name: &&String| !GRANTED.contains(&name.as_str());
+    Ok(Inspection {
+        forbidden: found.imports.iter().filter(is_forbidden).cloned().collect(),
+        world: world_of(&found.exports).map(|world| world.name),
+        imports: found.imports,
+        exports: found.exports,
+        functions: found.functions,
+    })
+}
+
 /// What the bytes say about themselves.
 #[derive(Default)]
 struct Found {
     is_component: bool,
     imports: Vec<String>,
     exports: Vec<String>,
+    functions: u32,
 }
 
 enum Reading {
@@ -76,7 +118,6 @@ impl Found {
         let mut found = Found::default();
         let mut depth = 0_usize;
         let mut modules = 0_usize;
-        let mut functions = 0_u32;
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
                 Payload::Version { encoding, .. } if depth == 0 => {
@@ -99,8 +140,8 @@ impl Found {
                     }
                 }
                 Payload::CodeSectionStart { count, .. } => {
-                    functions = functions.saturating_add(count);
-                    under("functions_max", functions.into(), limits.functions_max.into())?;
+                    found.functions = found.functions.saturating_add(count);
+                    under("functions_max", found.functions.into(), limits.functions_max.into())?;
                 }
                 Payload::CodeSectionEntry(body) => {
                     for operator in body.get_operators_reader()? {

@@ -130,6 +130,11 @@ impl<F: Functions> Live<F> {
         Ok(Live { store, instance, functions, call_ticks, _permit: permit })
     }
 
+    /// A function of the lifecycle failed outside the lifecycle's own calls.
+    pub(crate) fn count_lifecycle_fault(&self) {
+        self.store.data().counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Calls a function of the instance under the limits.
     pub(crate) fn call<P, R>(&mut self, ticker: &Ticker, func: &TypedFunc<P, R>, params: P) -> Result<R, Fault>
     where
@@ -218,6 +223,6 @@ fn overdue(mut context: StoreContextMut<'_, HostState>) -> wasmtime::Result<Upda
 }
 
 /// CPU time of the calling thread so far; zero where the system does not tell, which cuts calls by [`SLICES_MAX`] alone.
-fn thread_cpu_time() -> Duration {
+pub(crate) fn thread_cpu_time() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }

@@ -7,8 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
+use plugin::Point;
+
 use crate::program::Program;
 use crate::runtime::Runtime;
+use crate::shadow::ShadowReport;
+use crate::state::KeptState;
+use crate::swap::Takeover;
 
 /// Jobs that wait at most. A job that finds no place is asked for again at the next call.
 pub(crate) const JOBS_MAX: usize = 4_096;
@@ -19,6 +24,10 @@ pub(crate) enum Job {
     Compile(Arc<Program>),
     /// Make an instance for a cell that failed, not before this time.
     MakeAgain { cell: Weak<dyn Kept>, at: Instant },
+    /// Drop the former generation that a cell keeps warm, not before this time.
+    Cool { cell: Weak<dyn Kept>, at: Instant },
+    /// Have a candidate look on.
+    Shadow { cell: Weak<dyn Kept>, program: Arc<Program> },
     /// Put the idlest instances to sleep.
     MakeRoom,
     /// Drop an instance.
@@ -37,6 +46,24 @@ pub(crate) trait Kept: Send + Sync {
 
     /// Drops the instance and keeps its state, unless it is in use.
     fn sleep(&self, runtime: &Runtime);
+
+    /// Drops the former generation if its time is up; says when to come again.
+    fn cool(&self, now: Instant) -> Option<Instant>;
+
+    /// What the policy remembers, if that is to be kept and changed since it was asked last.
+    fn collect(&self, runtime: &Runtime) -> Option<KeptState>;
+
+    /// Has a candidate look on, or ends that.
+    fn offer_shadow(self: Arc<Self>, runtime: &Runtime, program: Option<&Arc<Program>>);
+
+    /// What the candidate found so far.
+    fn shadow_report(&self) -> Option<ShadowReport>;
+
+    /// The policy that decides.
+    fn policy(&self) -> (Point, &Arc<str>);
+
+    /// Puts another generation on the desk.
+    fn offer(self: Arc<Self>, runtime: &Runtime, program: &Arc<Program>, takeover: Takeover);
 }
 
 /// All the cells of a host.
@@ -64,12 +91,14 @@ pub(crate) struct Keeper {
     pub(crate) jobs: Receiver<Job>,
     /// Cells that wait for another instance. At most one entry a cell.
     pub(crate) waiting: Vec<(Instant, Weak<dyn Kept>)>,
+    /// Cells that keep a former generation warm. At most one entry a cell.
+    pub(crate) cooling: Vec<(Instant, Weak<dyn Kept>)>,
 }
 
 impl Keeper {
     pub(crate) fn run(mut self) {
         loop {
-            let next = self.waiting.iter().map(|(at, _)| *at).min();
+            let next = self.waiting.iter().chain(&self.cooling).map(|(at, _)| *at).min();
             let job = match next {
                 None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => self.jobs.recv_timeout(at.saturating_duration_since(Instant::now())),
@@ -77,12 +106,19 @@ impl Keeper {
             match job {
                 Ok(Job::Compile(program)) => self.compile(&program),
                 Ok(Job::MakeAgain { cell, at }) => self.waiting.push((at, cell)),
+                Ok(Job::Cool { cell, at }) => self.cooling.push((at, cell)),
+                Ok(Job::Shadow { cell, program }) => {
+                    if let (Some(cell), Ok(_)) = (cell.upgrade(), program.prepare(&self.runtime)) {
+                        cell.offer_shadow(&self.runtime, Some(&program));
+                    }
+                }
                 Ok(Job::MakeRoom) => self.make_room(),
                 Ok(Job::Bury(live)) => drop(live),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.make_due();
+            self.cool_due();
         }
     }
 
@@ -106,6 +142,19 @@ impl Keeper {
                 cell.make_again(&self.runtime);
             }
         }
+    }
+
+    /// Drops former generations whose time is up.
+    fn cool_due(&mut self) {
+        let now = Instant::now();
+        self.cooling.retain_mut(|(at, cell)| {
+            if *at > now {
+                return true;
+            }
+            let again = cell.upgrade().and_then(|cell| cell.cool(now));
+            *at = again.unwrap_or(now);
+            again.is_some()
+        });
     }
 
     /// Puts the idlest to sleep, some more than needed so that the next newcomer does not call again.

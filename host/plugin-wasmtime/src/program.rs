@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use plugin::{Columns, PolicyError, PolicyOrigin, Property, QueueDispatch, native};
+use plugin::{Columns, Fallback, PolicyError, PolicyOrigin, Property, QueueDispatch, native};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::Limits;
@@ -31,6 +31,8 @@ pub(crate) struct Program {
     pub(crate) settings: Arc<[Setting]>,
     /// The native twin and its settings, for a stock policy; round robin for others.
     native: Option<(&'static native::Twin, Vec<(String, String)>)>,
+    /// 0 for a policy that has no generations.
+    pub(crate) generation: u64,
     ready: OnceLock<Result<Ready, PolicyError>>,
     /// True once the keeper was asked to compile it.
     requested: AtomicBool,
@@ -47,6 +49,8 @@ pub(crate) struct Ready {
     pub(crate) rows_max: usize,
     /// 0 if the policy keeps no state.
     pub(crate) state_version: u32,
+    /// Formats of states that it takes over.
+    pub(crate) restores: Vec<u32>,
 }
 
 /// Where the functions of the world are in the component.
@@ -68,6 +72,7 @@ impl Program {
         world: &'static World,
         bytes: Cow<'static, [u8]>,
         settings: Vec<Setting>,
+        generation: u64,
     ) -> Program {
         Program {
             name: name.into(),
@@ -77,6 +82,7 @@ impl Program {
             bytes,
             settings: settings.into(),
             native: None,
+            generation,
             ready: OnceLock::new(),
             requested: AtomicBool::new(false),
         }
@@ -88,7 +94,7 @@ impl Program {
         let bytes = Cow::Borrowed(stock.bytes);
         let origin = PolicyOrigin::Stock;
         let twin = native::twin(stock.name).map(|twin| (twin, settings.to_vec()));
-        Program { native: twin, ..Program::new(name, stock.description, origin, &WORLD, bytes, told) }
+        Program { native: twin, ..Program::new(name, stock.description, origin, &WORLD, bytes, told, 0) }
     }
 
     /// Who decides what the component cannot.
@@ -100,6 +106,18 @@ impl Program {
     /// The compiled component if it is there by now, without waiting.
     pub(crate) fn get(&self) -> Option<Result<&Ready, &PolicyError>> {
         self.ready.get().map(Result::as_ref)
+    }
+
+    /// The compiled component, or why the native twin decides in its place.
+    pub(crate) fn ready_or_fallback(self: &Arc<Program>, runtime: &Runtime) -> Result<&Ready, Fallback> {
+        match self.get() {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(_)) => Err(Fallback::Refused),
+            None => {
+                self.request(runtime);
+                Err(Fallback::Warming)
+            }
+        }
     }
 
     /// Asks the keeper once to compile it.
@@ -175,7 +193,8 @@ impl Program {
         column_ids.dedup();
         let rows_wanted = if wanted.max_rows == 0 { ROWS_DEFAULT } else { wanted.max_rows };
         let rows_max = (rows_wanted as usize).min(limits.rows_max).max(1);
-        Ok(Ready { exports, columns, column_ids, properties, rows_max, state_version: wanted.state_version })
+        let (state_version, restores) = (wanted.state_version, wanted.restores);
+        Ok(Ready { exports, columns, column_ids, properties, rows_max, state_version, restores })
     }
 
     /// Makes an instance that serves nobody: checks the types of its functions, asks what it wants and gives it its
