@@ -15,8 +15,8 @@ use rustc_hash::FxHashMap;
 
 use crate::inbox::{Batch, Content, Inbox, Input};
 use crate::outbox::Outbox;
+use crate::queue::Queue;
 use crate::report;
-use crate::writer::Queue;
 
 /// Longest sleep without news, ms.
 const SLEEP_MAX_MS: i64 = 1_000;
@@ -49,6 +49,10 @@ struct Machine {
     keep_next: KeepId,
     /// What the writer was last told that somebody waits for.
     wanted: Position,
+    /// Who makes this step can append what it leads to …
+    may_append: bool,
+    /// … and has to.
+    append: bool,
 }
 
 /// Milliseconds since 1970.
@@ -73,6 +77,8 @@ impl Core {
             keeping: FxHashMap::default(),
             keep_next: 0,
             wanted: 0,
+            may_append: false,
+            append: false,
         };
         Core {
             inbox: Inbox::default(),
@@ -87,31 +93,43 @@ impl Core {
 
     /// Brings news and sees that they are read.
     pub(crate) fn push(&self, input: Input) {
-        self.inbox.push(input);
+        self.put(input);
         self.work();
     }
 
-    /// Brings news and leaves them to the machine's own thread: for a caller that has other things to do.
-    pub(crate) fn leave(&self, input: Input) {
+    /// Brings news, which are read in some next step.
+    pub(crate) fn put(&self, input: Input) {
         self.inbox.push(input);
+    }
+
+    /// Has the machine's own thread read what was brought: for a caller that has other things to do.
+    pub(crate) fn wake(&self) {
         self.inbox.wake();
     }
 
-    /// Brings commands and sees that they are read.
+    /// Brings commands and sees that they are read, and if need be that what follows is durable.
     pub(crate) fn push_batch(&self, batch: Batch) {
         self.inbox.push_batch(batch);
-        self.work();
+        if self.work_once(true) && self.writer.append_here(|position| self.put(Input::Persisted(position))) {
+            self.work();
+        }
     }
 
     /// Works one step unless somebody works already, who will look into the inbox once more afterwards. What comes in
     /// during this step is left to the machine's own thread, so that nobody is kept from work of its own for long.
-    fn work(&self) {
-        let Ok(machine) = self.machine.try_lock() else { return };
-        let due = self.step(machine);
+    pub(crate) fn work(&self) {
+        self.work_once(false);
+    }
+
+    /// As [`Core::work`]. True when the caller, who `may_append`, has to append what the step led to.
+    fn work_once(&self, may_append: bool) -> bool {
+        let Ok(machine) = self.machine.try_lock() else { return false };
+        let Step { due, append } = self.step(machine, may_append);
         let early = due.is_some_and(|due| due < self.sleeps_until_ms.load(Ordering::Relaxed));
         if early || !self.inbox.is_empty(self.takes_batches()) {
             self.inbox.wake();
         }
+        append
     }
 
     /// Works until the last step is made. Returns whether the machine panicked, whoever worked it then.
@@ -123,7 +141,7 @@ impl Core {
             let now = now_ms();
             let due = machine.broker.poll_timeout().unwrap_or(i64::MAX).min(now + SLEEP_MAX_MS);
             if due <= now || !self.inbox.is_empty(self.takes_batches()) {
-                self.step(machine);
+                self.step(machine, false);
                 continue;
             }
             // Before the lock is released: who makes the next step sees it.
@@ -140,22 +158,31 @@ impl Core {
             && self.writer.backlog_bytes.load(Ordering::Relaxed) < self.journal_backlog_bytes_max
     }
 
-    /// Returns when the next step is due if nothing comes before.
-    fn step(&self, mut machine: MutexGuard<'_, Machine>) -> Option<i64> {
+    fn step(&self, mut machine: MutexGuard<'_, Machine>, may_append: bool) -> Step {
         // Who is woken waits for the guard and finds the machine poisoned.
         let _alarm = Alarm(&self.inbox);
         if self.ended.load(Ordering::Acquire) {
-            return None;
+            return Step::default();
         }
         let machine = &mut *machine;
+        machine.may_append = may_append;
         self.inbox.take(&mut machine.inputs, &mut machine.batches, self.takes_batches());
         if machine.step(&self.stopping) {
             self.ended.store(true, Ordering::Release);
             self.inbox.close();
             self.inbox.wake();
         }
-        machine.broker.poll_timeout()
+        Step { due: machine.broker.poll_timeout(), append: std::mem::take(&mut machine.append) }
     }
+}
+
+/// What follows from a step.
+#[derive(Default)]
+struct Step {
+    /// When the next one is due if nothing comes before, ms since 1970.
+    due: Option<i64>,
+    /// Who made it has to append what it led to.
+    append: bool,
 }
 
 /// Wakes the machine's own thread when a step panics, whoever made it.
@@ -238,7 +265,7 @@ impl Machine {
         let awaited = self.broker.awaited();
         if pushed || awaited > self.wanted {
             self.wanted = awaited;
-            self.writer.want(awaited, self.broker.take_receipts_awaited());
+            self.append |= self.writer.want(awaited, self.broker.take_receipts_awaited(), self.may_append);
         }
         while let Some(id) = self.broker.poll_kept() {
             if let Some(done) = self.keeping.remove(&id) {

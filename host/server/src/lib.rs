@@ -28,6 +28,7 @@ mod listener;
 mod logins;
 mod outbox;
 mod policy_hand;
+mod queue;
 mod report;
 mod running;
 mod tls;

@@ -18,8 +18,9 @@ use crate::inbox::Input;
 use crate::listener::{self, Shared};
 use crate::logins::Logins;
 use crate::policy_hand::PolicyHand;
+use crate::queue::Queue;
 use crate::tls::Handshakes;
-use crate::writer::{self, Queue};
+use crate::writer;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -238,7 +239,7 @@ fn start_threads(
     journal: &Arc<dyn Journal>,
     ended: mpsc::Sender<Ended>,
 ) -> Result<Arc<Core>, ServerError> {
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue::new(journal.clone(), config.threads > 1));
     let (loader, requests) = mpsc::channel();
     let core = Arc::new(Core::new(machine, queue.clone(), loader, config.journal_backlog_bytes_max));
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
