@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &["message", "selector"]),
     ("journal-rocksdb", &["journal", "message", "selector"]),
     ("plugin-wasmtime", &["plugin"]),
+    ("registry", &["message", "selector"]),
     ("server", &["session", "wire", "message", "selector", "broker", "plugin", "journal"]),
     ("sim", &["broker", "journal", "plugin", "message", "selector"]),
 ];
@@ -24,7 +25,7 @@ const ONLY_IN: &[(&str, &str)] =
     &[("rocksdb", "journal-rocksdb"), ("wasmtime", "plugin-wasmtime"), ("argon2", "auth"), ("jsonwebtoken", "auth")];
 
 /// Rooms that know no runtime and no sockets.
-const PURE: &[&str] = &["message", "selector", "wire", "session", "broker", "plugin", "journal"];
+const PURE: &[&str] = &["message", "selector", "wire", "session", "broker", "plugin", "journal", "registry"];
 
 fn tree(room: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))

@@ -16,6 +16,7 @@ use crate::consumer::Consumer;
 use crate::dispatch::Scratch;
 use crate::entry::Entry;
 use crate::groups::NO_GROUP;
+use crate::keep::KeepId;
 use crate::line::Line;
 use crate::slots::{Key, Slots};
 use crate::{Config, JournalRoom, Stats};
@@ -79,6 +80,8 @@ pub struct Broker {
     pub(crate) receipts_awaited: u64,
     pub(crate) appends: VecDeque<(Position, Vec<Record>)>,
     pub(crate) loads: VecDeque<(LoadId, Vec<Sequence>)>,
+    /// Facts that are durable, not yet told.
+    pub(crate) kept: VecDeque<KeepId>,
     pub(crate) loading: FxHashMap<LoadId, LoadFor>,
     pub(crate) next_load: LoadId,
     /// Connections with events to fetch.
@@ -115,6 +118,8 @@ pub(crate) enum Then {
     ProducerAck(ConnectionKey, ProducerId, u32),
     /// The line may dispatch.
     Open(Key),
+    /// Facts are kept.
+    Kept(KeepId),
 }
 
 /// What a body is wanted for.
@@ -183,6 +188,7 @@ impl Broker {
             receipts_awaited: 0,
             appends: VecDeque::new(),
             loads: VecDeque::new(),
+            kept: VecDeque::new(),
             loading: FxHashMap::default(),
             next_load: 1,
             talking: Vec::new(),
@@ -273,6 +279,7 @@ impl Broker {
                     self.say(connection, Event::ProducerAck { producer, bytes });
                 }
                 Then::Open(line) => self.mark(line),
+                Then::Kept(id) => self.kept.push_back(id),
             }
         }
     }

@@ -7,6 +7,7 @@ use plugin::{Columns, ConsumerRow, DispatchBatch, Property};
 
 use crate::broker::{Broker, LoadFor};
 use crate::entry::{Entry, Held};
+use crate::explain::Asked;
 use crate::groups::NO_GROUP;
 use crate::line::{Line, LineKind};
 use crate::pending::Place;
@@ -119,6 +120,7 @@ impl Broker {
             if total == 0 {
                 break;
             }
+            policy.boundary(u64::try_from(self.now).unwrap_or(0));
             let most = policy.rows_max().min(self.config.dispatch_rows_max).max(1);
             let wants = policy.wants();
             let limit = match wants.contains(Columns::LOOK_AHEAD) {
@@ -135,13 +137,23 @@ impl Broker {
             }
             let mut plan = std::mem::take(&mut scratch.plan);
             let batch = scratch.batch(self.now);
-            policy.plan(&batch, &mut plan);
+            // Asked before the plan: a generation that fails in it may be gone afterwards.
+            let generation = line.watch.as_ref().map(|_| policy.stats().generation);
+            let decided = policy.plan(&batch, &mut plan);
+            let asked = generation.map(|generation| Asked::new(generation, decided, &plan, &batch));
             let corrections = self.check.correct(&batch, &mut plan);
-            line.stats.corrected += corrections.total();
+            if corrections.total() > 0 {
+                line.stats.corrected += corrections.total();
+                policy.corrected(batch.rows, &corrections);
+            }
             let mut given = 0;
             for (at, (row, slot)) in scratch.rows.iter().zip(&plan).enumerate() {
                 let group = scratch.groups.get(at).copied().unwrap_or(NO_GROUP);
-                let Some(member) = self.receiver(line, group, *slot) else { continue };
+                let receiver = self.receiver(line, group, *slot);
+                if let Some(asked) = &asked {
+                    self.note_decision(line, asked, at, *row, receiver);
+                }
+                let Some(member) = receiver else { continue };
                 let entry = take(line, *row);
                 given += 1;
                 self.deliver(key, line, member, entry, group);

@@ -338,6 +338,9 @@ impl Broker {
                 if !self.ask_owners(look, group, at, message) {
                     return Taker::Later;
                 }
+                if look.line.selective && self.has_passed_on(look, group, owner, sequence) {
+                    return Taker::Left;
+                }
                 true
             }
             _ => false,
@@ -354,6 +357,20 @@ impl Broker {
             Ownership::Free if was_asked => Taker::Left,
             Ownership::Free => Taker::Nobody,
         }
+    }
+
+    /// Whether an opening message gave the group to another owner, who may take what the former refused: that stands before
+    /// it, so the group waits for the next look, which begins at the front.
+    fn has_passed_on(&self, look: &mut Look<'_>, group: u32, former: Option<Key>, opening: Sequence) -> bool {
+        let round = look.groups.round;
+        let Some(known) = look.groups.get_mut(group) else { return false };
+        let (Ownership::Owned(owner) | Ownership::Moving(owner)) = known.ownership else { return false };
+        if former == Some(owner) {
+            return false;
+        }
+        (known.opened, known.barrier) = (opening, round);
+        look.scratch.again = true;
+        true
     }
 
     /// Puts groups without an owner to the policy: this one, and others that will be met soon. True if it was given to

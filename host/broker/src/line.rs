@@ -7,6 +7,7 @@ use plugin::{MemberChange, QueueDispatch};
 use selector::Selector;
 
 use crate::DestinationSettings;
+use crate::explain::Watch;
 use crate::groups::Groups;
 use crate::pending::{Pending, Place};
 use crate::rights::Reader;
@@ -24,6 +25,10 @@ pub(crate) struct Line {
     pub(crate) members: Vec<Key>,
     /// Asked which member gets a message; queues only, made with the first member.
     pub(crate) policy: Option<Box<dyn QueueDispatch>>,
+    /// What the policy is called; set and cleared with it.
+    pub(crate) policy_name: Option<Arc<str>>,
+    /// Its decisions are noted; somebody asked for them lately.
+    pub(crate) watch: Option<Box<Watch>>,
     /// Members that came and went since the policy was told.
     pub(crate) changes: Vec<MemberChange>,
     /// Message groups; `None` until the first message of one is seen.
@@ -108,6 +113,8 @@ impl Line {
             settings,
             members: Vec::new(),
             policy: None,
+            policy_name: None,
+            watch: None,
             changes: Vec::new(),
             groups: None,
             starts_at: None,

@@ -57,6 +57,7 @@ impl Broker {
             | Record::EntryGone { .. }
             | Record::LogGone { .. }
             | Record::ProducerGone { .. }
+            | Record::Fact(_)
             | Record::CleanStop => {}
         }
     }

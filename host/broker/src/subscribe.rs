@@ -8,14 +8,15 @@ use message::{
     Advisory, Connect, ConnectionKey, Destination, DestinationKind, Event, LogDefinition, ProducerId, Record, Refusal,
     RefusalKind, Subscribe, SubscriptionKey, Text,
 };
+use plugin::MemberChange;
 use plugin::auth::Principal;
-use plugin::{Member, MemberChange};
 
 use crate::broker::{Broker, Then, Timer};
 use crate::connection::Connection;
 use crate::consumer::{Browse, Consumer};
 use crate::line::{Line, LineKind, Subscription};
 use crate::pending::Place;
+use crate::policy::member;
 use crate::slots::Key;
 
 /// How long a queue waits for enough consumers when no time is set, ms, as in ActiveMQ.
@@ -419,26 +420,15 @@ impl Broker {
         line.members.push(consumer_key);
         line.unmatched = Place::FIRST;
         line.load_from = Place::FIRST;
-        if let LineKind::Queue { destination, .. } = &line.kind {
+        if line.is_queue() {
             line.selective |= consumer.selector.is_some();
             line.exclusive |= consumer.exclusive || line.settings.all_consumers_exclusive_by_default;
-            let member = Member {
-                slot: consumer_key.index,
-                client_id: Arc::from(consumer.client_id.as_deref().unwrap_or_default()),
-                selector: consumer.selector.as_ref().map(|selector| Arc::from(&**selector.text())),
-                is_network: consumer.network,
-            };
-            line.changes.push(MemberChange::Joined(member));
+            line.changes.push(MemberChange::Joined(member(consumer_key, consumer)));
             if line.policy.is_none() {
-                line.policy = match self.policies.queue_dispatch(&line.settings.dispatch_policy, &destination.name) {
-                    Ok(policy) => Some(policy),
-                    Err(_) => {
-                        self.stats.policies_refused += 1;
-                        Some(Box::new(plugin::native::RoundRobin::new()))
-                    }
-                };
+                self.make_policy(line_key);
             }
         }
+        let Some(line) = self.lines.get_mut(line_key) else { return };
         if let Some(log) = line.log {
             let last = self.next_sequence - 1;
             let waits = !line.pending.is_empty() || line.awaiting > 0;
@@ -560,6 +550,7 @@ impl Broker {
                     line.exclusive = exclusive || line.settings.all_consumers_exclusive_by_default;
                     if line.members.is_empty() {
                         line.policy = None;
+                        line.policy_name = None;
                         line.changes.clear();
                     }
                 }

@@ -288,6 +288,29 @@ fn selectors_and_groups() {
     assert_eq!(got(&mut house, 2), ["*2"]);
 }
 
+/// What an owner does not take goes to the next owner before the message that made it the owner.
+#[test]
+fn what_the_former_owner_refused_comes_before_an_opening() {
+    let mut house = with_consumers(settings(|_| {}), 0, 0);
+    house.connect(2);
+    let picky = Subscribe { selector: selector("JMSType = 'red'"), ..wish(2, 1, Q) };
+    house.act(2, Command::Subscribe(Box::new(picky)));
+    let say = |house: &mut House, kind: &'static str, sequence, text: &str| {
+        let mut message = grouped(house, "a", sequence, text);
+        message.kind = Some(Text::from_static(kind));
+        house.publish(1, message, None);
+    };
+    say(&mut house, "red", 1, "taken");
+    say(&mut house, "blue", 2, "refused");
+    house.connect(3);
+    house.act(3, Command::Subscribe(Box::new(Subscribe { prefetch: 9, ..wish(3, 1, Q) })));
+    assert_eq!((got(&mut house, 2), got(&mut house, 3)), (vec!["*taken".to_owned()], vec![]));
+    ack_all(&mut house, 2);
+    say(&mut house, "blue", 1, "opening");
+    say(&mut house, "blue", 2, "after it");
+    assert_eq!(got(&mut house, 3), ["*refused", "opening", "after it"]);
+}
+
 /// Priority within a group, where the queue asks for it.
 #[test]
 fn priority_and_groups() {

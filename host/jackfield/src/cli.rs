@@ -52,6 +52,9 @@ Examples:
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look into dispatch policies.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Measure a broker under load.
     Bench(bench::Args),
 }
@@ -189,6 +192,27 @@ pub(crate) enum ConfigCommand {
     Show(ConfigFile),
 }
 
+/// Look into dispatch policies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// Tell what a component is and asks for, and whether a broker would take it. Needs no broker.
+    Inspect(Inspect),
+}
+
+/// Which component.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield plugin inspect by-region.wasm
+  jackfield plugin inspect by-region.wasm --set home=north")]
+pub(crate) struct Inspect {
+    /// The component.
+    pub(crate) file: PathBuf,
+    /// A setting to try it with; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+}
+
 /// Which configuration.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigFile {
@@ -235,6 +259,13 @@ fn property(text: &str) -> Result<(String, String), String> {
         }
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".to_owned()),
     }
 }
 
@@ -299,6 +330,8 @@ mod tests {
             ("jackfield send temp-queue://x text", ValueValidation),
             ("jackfield send a,,b text", ValueValidation),
             ("jackfield send hello text --user u", MissingRequiredArgument),
+            ("jackfield plugin inspect", MissingRequiredArgument),
+            ("jackfield plugin inspect f --set a", ValueValidation),
             ("jackfield receive a --durable d", MissingRequiredArgument),
             ("jackfield receive a --follow --count 3", ArgumentConflict),
             ("jackfield receive a --timeout 5", ValueValidation),

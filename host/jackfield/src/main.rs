@@ -13,6 +13,7 @@ mod config;
 mod config_file;
 mod exit;
 mod log;
+mod plugin_command;
 mod policies;
 mod security;
 mod serve;
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Receive(args) => finish(client::receive(&args, &mut std::io::stdout())),
         Command::Password => finish(security::print_hash()),
         Command::Config(command) => config_file::run(&command).into(),
+        Command::Plugin(command) => finish(plugin_command::run(&command, &mut std::io::stdout())),
         Command::Bench(args) => bench::run(args).unwrap_or_else(|error| finish(Err(error))),
     }
 }

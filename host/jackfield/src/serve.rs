@@ -8,14 +8,14 @@ use std::time::Instant;
 use journal::JournalError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
-use server::{ClientAuth, Listener, Server};
+use server::{ClientAuth, Listener, Server, ServerError};
 
 use crate::certificates::Certificates;
 use crate::cli;
 use crate::config::{Config, protocol_name};
 use crate::config_file::{self, Found};
 use crate::exit::Exit;
-use crate::policies::Policies;
+use crate::policies::{Control, Policies};
 use crate::{log, security, wiring};
 
 /// Runs the broker until it is told to stop or cannot go on.
@@ -50,8 +50,8 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
         }
     };
     match start(&found.config, &certificates) {
-        Ok(server) => {
-            signals.reach(&server, certificates);
+        Ok((server, control)) => {
+            signals.reach(&server, certificates, control);
             announce(&server, begun);
             end(server.wait())
         }
@@ -84,7 +84,7 @@ fn ask_for_descriptors() {
 }
 
 /// Opens journal, policies and ports; an error is logged and becomes an exit code.
-fn start(config: &Config, certificates: &Certificates) -> Result<Server, Exit> {
+fn start(config: &Config, certificates: &Certificates) -> Result<(Server, Arc<Control>), Exit> {
     if let Err(error) = std::fs::create_dir_all(&config.data_directory) {
         tracing::error!("cannot make the data directory {}: {error}", config.data_directory.display());
         return Err(Exit::Failed);
@@ -93,12 +93,13 @@ fn start(config: &Config, certificates: &Certificates) -> Result<Server, Exit> {
         tracing::error!("{error}");
         if matches!(error, JournalError::Locked { .. }) { Exit::Locked } else { Exit::Failed }
     })?;
-    let policies = Policies::new(config.policy, &config.stock_policies, &config.components).map_err(|errors| {
-        for error in errors {
-            tracing::error!("dispatch policies cannot be run: {error:#}");
-        }
-        Exit::Config
-    })?;
+    let (policies, control) =
+        Policies::new(config.policy, &config.stock_policies, &config.components).map_err(|errors| {
+            for error in errors {
+                tracing::error!("dispatch policies cannot be run: {error:#}");
+            }
+            Exit::Config
+        })?;
     let gate = security::gate(&config.security).map_err(|errors| {
         for error in errors {
             tracing::error!("logins cannot be checked: {error:#}");
@@ -106,12 +107,19 @@ fn start(config: &Config, certificates: &Certificates) -> Result<Server, Exit> {
         Exit::Config
     })?;
     let id = wiring::broker_id();
+    let (journal, policies) = (Arc::new(journal), Box::new(policies));
+    let facts = |facts| control.load(facts);
     let told = wiring::server(config, certificates, &id, gate);
-    let started = Server::start(told, config.broker(), Arc::new(journal), Box::new(policies), id);
-    started.map_err(|error| {
+    let started = Server::start(told, config.broker(), journal, policies, id, facts);
+    let server = started.map_err(|error| {
         tracing::error!("{error}");
-        Exit::Failed
-    })
+        if matches!(error, ServerError::Facts(_)) { Exit::Config } else { Exit::Failed }
+    })?;
+    control.begin(server.policy_hand()).map_err(|error| {
+        tracing::error!("cannot start a thread for the policies: {error}");
+        Exit::Internal
+    })?;
+    Ok((server, control))
 }
 
 fn say_what_holds(found: &Found) {
@@ -225,8 +233,20 @@ impl Signals {
     }
 
     /// From now on signals are for this server; before, they ended the program at once.
-    fn reach(&self, server: &Server, certificates: Certificates) {
-        let (stop, report) = (Box::new(server.stopper()), Box::new(server.reporter()));
+    fn reach(&self, server: &Server, certificates: Certificates, control: Arc<Control>) {
+        let stop = server.stopper();
+        let stop = Arc::new(stop);
+        let stop = move || {
+            let (control, stop) = (control.clone(), stop.clone());
+            // On a thread of its own: the journal may take its time, and a second signal must be heard meanwhile.
+            std::thread::spawn(move || {
+                // Twice: busy destinations answer at the batch after the first.
+                control.keep_states();
+                control.keep_states();
+                stop();
+            });
+        };
+        let (stop, report) = (Box::new(stop), Box::new(server.reporter()));
         let hands = Hands { stop, report, certificates };
         // Set once, here.
         let _ = self.0.set(hands);

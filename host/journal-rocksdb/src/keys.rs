@@ -9,12 +9,13 @@
 //!           'r', log u32, sequence u64         failed deliveries of an entry
 //!           'g', log u32, group text            who owns a message group
 //!           'p', producer                      its last message
+//!           'f', key                           what is kept for others than the core
 //!           'c' 'e' 'n' 's' 'w'                clean stop, epoch, next log, next sequence, low water of bodies
 //! ```
 //!
 //! All numbers are big-endian, so that keys sort as numbers do.
 
-use message::{LogId, Sequence};
+use message::{LogId, Sequence, Text};
 
 pub(crate) const BODIES: &str = "bodies";
 pub(crate) const ENTRIES: &str = "entries";
@@ -35,6 +36,7 @@ pub(crate) const HEAD: u8 = b'h';
 pub(crate) const REDELIVERIES: u8 = b'r';
 pub(crate) const PRODUCER: u8 = b'p';
 pub(crate) const GROUP: u8 = b'g';
+pub(crate) const FACT: u8 = b'f';
 
 pub(crate) fn body(sequence: Sequence) -> [u8; 8] {
     sequence.to_be_bytes()
@@ -75,6 +77,15 @@ pub(crate) fn groups_end(log: LogId) -> Vec<u8> {
 
 pub(crate) fn producer(encoded_id: &[u8]) -> Vec<u8> {
     [&[PRODUCER], encoded_id].concat()
+}
+
+pub(crate) fn fact(key: &str) -> Vec<u8> {
+    [&[FACT], key.as_bytes()].concat()
+}
+
+/// The key of a fact whose own key was made by [`fact`].
+pub(crate) fn read_fact(key: &[u8]) -> Option<Text> {
+    Text::try_from(key.get(1..)?).ok().filter(|key| !key.is_empty())
 }
 
 pub(crate) fn read_body(key: &[u8]) -> Option<Sequence> {

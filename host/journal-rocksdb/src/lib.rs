@@ -150,7 +150,10 @@ impl RocksJournal {
 impl Journal for RocksJournal {
     fn recover(&self, each: &mut dyn FnMut(Record)) -> Result<Recovered, JournalError> {
         self.shared.check()?;
-        recovery::all(&self.shared.db, &self.shared.lock(), each)
+        let mut damaged_facts = 0;
+        let found = recovery::all(&self.shared.db, &self.shared.lock(), &mut damaged_facts, each);
+        self.shared.counters.damaged.fetch_add(damaged_facts, Ordering::Relaxed);
+        found
     }
 
     fn append(&self, groups: &[Vec<Record>]) -> Result<(), JournalError> {

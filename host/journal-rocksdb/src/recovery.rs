@@ -1,7 +1,8 @@
 //! Reading back: the facts when the journal is opened, all records when the broker asks for them.
 
+use bytes::Bytes;
 use journal::{JournalError, Recovered, format};
-use message::{LogId, ProducerId, Record, Sequence, Text};
+use message::{Fact, LogId, ProducerId, Record, Sequence, Text};
 use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, ReadOptions};
 
 use crate::engine::{self, families};
@@ -44,7 +45,12 @@ pub(crate) fn state(db: &DB) -> Result<State, JournalError> {
 }
 
 /// Gives everything back in the promised order.
-pub(crate) fn all(db: &DB, state: &State, each: &mut dyn FnMut(Record)) -> Result<Recovered, JournalError> {
+pub(crate) fn all(
+    db: &DB,
+    state: &State,
+    damaged_facts: &mut u64,
+    each: &mut dyn FnMut(Record),
+) -> Result<Recovered, JournalError> {
     let mut found = Recovered {
         next_sequence: state.sequence_next,
         next_log: state.log_next,
@@ -52,6 +58,20 @@ pub(crate) fn all(db: &DB, state: &State, each: &mut dyn FnMut(Record)) -> Resul
         epoch: state.epoch,
         ..Recovered::default()
     };
+    facts(db, keys::FACT, |key, value| {
+        let name = keys::read_fact(key).ok_or_else(|| unreadable("fact", key))?;
+        let value = match format::decode_fact(key, &Bytes::copy_from_slice(value)) {
+            Ok(value) => Some(value),
+            Err(cause @ format::FormatError::Newer { .. }) => return Err(damaged("fact", key, cause)),
+            Err(cause) => {
+                *damaged_facts += 1;
+                tracing::error!(key = &*name, %cause, "a fact is damaged and given back without its value");
+                None
+            }
+        };
+        each(Record::Fact(Fact { key: name, value }));
+        Ok(())
+    })?;
     let mut logs: Vec<LogId> = Vec::new();
     facts(db, keys::LOG, |key, value| {
         let log = log_of(key)?;

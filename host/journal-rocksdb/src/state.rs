@@ -159,6 +159,13 @@ impl State {
                 batch.put_cf(f.facts, &key, format::encode_group_owner(&key, owner));
             }
             Record::GroupGone { log, group } => batch.delete_cf(f.facts, keys::group(*log, group)),
+            Record::Fact(fact) => {
+                let key = keys::fact(&fact.key);
+                match &fact.value {
+                    Some(value) => batch.put_cf(f.facts, &key, format::encode_fact(&key, value)),
+                    None => batch.delete_cf(f.facts, &key),
+                }
+            }
             Record::CleanStop => {}
         }
     }

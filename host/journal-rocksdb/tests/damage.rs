@@ -52,3 +52,38 @@ fn one_flipped_bit_in_the_log_is_told_by_file_and_offset() {
         assert!(found > 0 && found < APPENDS, "{found}");
     }
 }
+
+/// A fact whose value does not read is given back without it and counted: whoever kept it is told, and the start goes on. One
+/// of a later version stops the start.
+#[test]
+fn a_damaged_fact_is_told_and_stops_nothing() {
+    let place = tempfile::tempdir().expect("temporary directory");
+    let config = Config::new(place.path());
+    let journal = RocksJournal::open(&config).expect("open");
+    journal.append(&[vec![Samples::queue(1), Samples::fact(1, 10), Samples::fact(2, 20)]]).expect("append");
+    journal.close().expect("close");
+    drop(journal);
+    let Record::Fact(whole) = Samples::fact(1, 10) else { unreachable!("a fact") };
+    let key = format!("f{}", whole.key).into_bytes();
+    let change = |value: &dyn Fn(Vec<u8>) -> Vec<u8>| {
+        let families = ["default", "bodies", "entries"];
+        let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), place.path(), families).expect("open");
+        let old = db.get(&key).expect("read").expect("it is there");
+        db.put(&key, value(old)).expect("write");
+    };
+    change(&|mut value| {
+        value[9] ^= 1;
+        value
+    });
+    let journal = RocksJournal::open(&config).expect("open");
+    let damaged = Record::Fact(message::Fact { key: whole.key.clone(), value: None });
+    assert_eq!(recover(&journal).0, [damaged, Samples::fact(2, 20), Samples::queue(1)]);
+    assert_eq!(journal.stats().damaged, 1);
+    drop(journal);
+    change(&|mut value| {
+        value[0] = 2;
+        value
+    });
+    let journal = RocksJournal::open(&config).expect("open");
+    assert_eq!(journal.recover(&mut |_| {}).err(), Some(JournalError::Newer { found: 2, known: 1 }));
+}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use message::properties::Builder;
 use message::{
-    BodyKind, Destination, EntryMeta, LogDefinition, LogId, Message, MessageId, ProducerId, Record, Sequence, Value,
+    BodyKind, Destination, EntryMeta, Fact, LogDefinition, LogId, Message, MessageId, ProducerId, Record, Sequence,
+    Value,
 };
 
 use crate::{Journal, JournalError, MemJournal, Recovered};
@@ -69,6 +70,21 @@ impl Samples {
         Record::Entry { log, sequence, meta }
     }
 
+    /// A fact of this number whose value has this many bytes.
+    pub fn fact(number: u64, bytes: usize) -> Record {
+        let value = Some(Bytes::from(vec![number as u8; bytes]));
+        Record::Fact(Fact { key: Self::fact_key(number), value })
+    }
+
+    /// The end of a fact.
+    pub fn fact_gone(number: u64) -> Record {
+        Record::Fact(Fact { key: Self::fact_key(number), value: None })
+    }
+
+    fn fact_key(number: u64) -> message::Text {
+        format!("sample/fact {number} ü").into()
+    }
+
     /// A producer's last message.
     pub fn producer(number: i64, sequence: i64, at: Sequence) -> Record {
         Record::Producer { producer: Self::producer_id(number), sequence, at }
@@ -97,6 +113,7 @@ pub fn all<B: Bed>(new_bed: &mut dyn FnMut() -> B) {
     what_is_gone_stays_gone(&mut new_bed());
     redeliveries_go_with_their_entry(&mut new_bed());
     groups_have_one_owner_and_go_with_their_log(&mut new_bed());
+    facts_are_kept_by_key(&mut new_bed());
     a_clean_stop_is_true_until_the_next_append(&mut new_bed());
     numbers_are_never_used_twice(&mut new_bed());
     bodies_are_loaded_as_they_were(&mut new_bed());
@@ -213,6 +230,26 @@ fn groups_have_one_owner_and_go_with_their_log(bed: &mut dyn Bed) {
     for close in [false, true, false] {
         let journal = bed.open();
         assert_eq!(recover(&*journal).0, expected);
+        if close {
+            journal.close().expect("close");
+        }
+    }
+}
+
+/// Facts come first and by key; what is said last counts; a large one is whole; and one group is one piece.
+fn facts_are_kept_by_key(bed: &mut dyn Bed) {
+    let large = 5 << 20;
+    let journal = bed.open();
+    journal.append(&[vec![Samples::queue(1), Samples::fact(3, 0), Samples::fact(1, 10)]]).expect("append");
+    journal.append(&[vec![Samples::fact(2, large), Samples::fact_gone(3), Samples::fact_gone(9)]]).expect("append");
+    journal.append(&[vec![Samples::fact(4, 4), Record::CleanStop], vec![Samples::fact(1, 11)]]).expect("append");
+    drop(journal);
+    let expected = [Samples::fact(1, 11), Samples::fact(2, large), Samples::fact(4, 4), Samples::queue(1)];
+    for close in [false, true, false] {
+        let journal = bed.open();
+        let (records, found) = recover(&*journal);
+        assert!(records == expected, "{} records", records.len());
+        assert!(!found.clean_stop, "a fact that comes after a clean stop takes it back");
         if close {
             journal.close().expect("close");
         }
@@ -367,7 +404,9 @@ impl Driver {
             1 => vec![Record::Dispatched { log, up_to: self.random.below(self.sequence + 1) }],
             2 => vec![Samples::producer(self.random.below(9) as i64, self.sequence as i64, self.sequence)],
             3 => vec![Record::ProducerGone { producer: Samples::producer_id(self.random.below(9) as i64) }],
-            4 => vec![Record::CleanStop],
+            4 if self.random.below(2) == 0 => vec![Record::CleanStop],
+            4 if self.random.below(3) == 0 => vec![Samples::fact_gone(self.random.below(5))],
+            4 => vec![Samples::fact(self.random.below(5), self.random.below(2000) as usize)],
             5 if self.random.below(8) == 0 => self.log_gone(log),
             6 if !self.live.is_empty() => {
                 let (log, sequence) = self.live[self.random.below(self.live.len() as u64) as usize];

@@ -16,10 +16,10 @@ mod body;
 mod fields;
 
 use bytes::Bytes;
-use message::{EntryMeta, LogDefinition, ProducerId, Sequence, Text};
+use message::{EntryMeta, FACT_VALUE_BYTES_MAX, LogDefinition, ProducerId, Sequence, Text};
 
 pub use body::{decode_body, encode_body};
-use fields::{Reader, put_signed, put_text, put_unsigned};
+use fields::{Reader, put_signed, put_slice, put_text, put_unsigned};
 
 /// The version that is written.
 pub const VERSION: u8 = 1;
@@ -41,6 +41,8 @@ pub enum Kind {
     Number = 5,
     /// The owner of a message group.
     GroupOwner = 6,
+    /// What is kept for others than the core.
+    Fact = 7,
 }
 
 impl Kind {
@@ -53,6 +55,7 @@ impl Kind {
             Kind::Producer => "producer",
             Kind::Number => "number",
             Kind::GroupOwner => "group owner",
+            Kind::Fact => "fact",
         }
     }
 }
@@ -234,6 +237,23 @@ pub fn decode_group_owner(key: &[u8], value: &[u8]) -> Result<Text, FormatError>
     let owner = r.text("owner")?;
     r.end()?;
     Ok(owner)
+}
+
+/// Writes the value of a fact, which lives under `key`.
+pub fn encode_fact(key: &[u8], value: &[u8]) -> Vec<u8> {
+    seal(Kind::Fact, key, value.len() + 10, |out| put_slice(out, value))
+}
+
+/// Reads what [`encode_fact`] wrote, at most [`FACT_VALUE_BYTES_MAX`] bytes. The value is a slice of `value`: nothing is
+/// copied.
+pub fn decode_fact(key: &[u8], value: &Bytes) -> Result<Bytes, FormatError> {
+    let mut r = open(Kind::Fact, key, value)?.sharing(value);
+    let fact = r.bytes("fact")?;
+    if fact.len() > FACT_VALUE_BYTES_MAX {
+        return Err(r.impossible("fact"));
+    }
+    r.end()?;
+    Ok(fact)
 }
 
 fn put_producer_id(out: &mut Vec<u8>, producer: &ProducerId) {

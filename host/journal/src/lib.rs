@@ -17,15 +17,17 @@ pub use memory::{Fault, MemJournal};
 /// Keeps records. One thread appends; any thread may load, ask for room or read figures meanwhile.
 ///
 /// What the caller promises: a body is appended once for each sequence; an entry is appended once for each pair of log
-/// and sequence, until an `EntryGone` names it; a `LogId` is never used again after its `LogGone`. An engine may rely on
+/// and sequence, until an `EntryGone` names it; a `LogId` is never used again after its `LogGone`; facts are within their
+/// limits. An engine may rely on
 /// that: a key is put once and deleted once.
 pub trait Journal: Send + Sync {
-    /// Gives everything back, in this order: all logs by number, each `Log` followed by its `Dispatched` if there is
-    /// one; the producers, oldest `at` first; the owners of message groups by log and group; then per log its entries by
-    /// sequence, each followed by its `Redeliveries` if there are any. Bodies are not read. To be called before the first
-    /// [`Journal::append`].
+    /// Gives everything back, in this order: the facts by key; all logs by number, each `Log` followed by its `Dispatched`
+    /// if there is one; the producers, oldest `at` first; the owners of message groups by log and group; then per log its
+    /// entries by sequence, each followed by its `Redeliveries` if there are any. Bodies are not read. To be called before
+    /// the first [`Journal::append`].
     ///
-    /// A damaged record is an error that names it: nothing is left out in silence.
+    /// A damaged record is an error that names it: nothing is left out in silence. A fact alone is given back without its
+    /// value when that is damaged, counted in [`Stats::damaged`] and logged: the core can work without it.
     fn recover(&self, each: &mut dyn FnMut(Record)) -> Result<Recovered, JournalError>;
 
     /// Makes all groups durable with one atomic write and one sync; a group is never torn.
@@ -97,7 +99,7 @@ pub struct Stats {
     pub bytes_appended: u64,
     /// Bodies read.
     pub bodies_loaded: u64,
-    /// Records found damaged by [`Journal::load`].
+    /// Records found damaged by [`Journal::load`], and facts by [`Journal::recover`].
     pub damaged: u64,
     /// Appends refused for want of space.
     pub refused_full: u64,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use message::{EntryMeta, Loaded, LogDefinition, LogId, Message, ProducerId, Record, Sequence, Text};
+use bytes::Bytes;
+use message::{EntryMeta, Fact, Loaded, LogDefinition, LogId, Message, ProducerId, Record, Sequence, Text};
 
 use crate::{Journal, JournalError, Recovered, Room, Stats};
 
@@ -49,6 +50,7 @@ struct Store {
     bodies: BTreeMap<Sequence, Arc<Message>>,
     producers: HashMap<ProducerId, (i64, Sequence)>,
     groups: BTreeMap<(LogId, Text), Text>,
+    facts: BTreeMap<Text, Bytes>,
     sequence_last: Sequence,
     log_last: LogId,
     unclean: bool,
@@ -192,6 +194,9 @@ impl Inner {
 
 impl Store {
     fn recover(&self, each: &mut dyn FnMut(Record)) -> Recovered {
+        for (key, value) in &self.facts {
+            each(Record::Fact(Fact { key: key.clone(), value: Some(value.clone()) }));
+        }
         for (&log, (definition, up_to)) in &self.logs {
             each(Record::Log { log, definition: definition.clone() });
             if let Some(up_to) = *up_to {
@@ -290,6 +295,13 @@ impl Store {
             }
             Record::ProducerGone { producer } => {
                 self.producers.remove(producer);
+            }
+            Record::Fact(fact) => {
+                assert!(fact.is_within_limits(), "fact {} is larger than a fact may be", fact.key);
+                match &fact.value {
+                    Some(value) => self.facts.insert(fact.key.clone(), value.clone()),
+                    None => self.facts.remove(&fact.key),
+                };
             }
             Record::CleanStop => {}
         }

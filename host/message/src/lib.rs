@@ -22,7 +22,9 @@ pub use event::{Delivery, Event, Refusal, RefusalKind};
 pub use id::{MessageId, ProducerId};
 pub use message::{Advisory, BodyKind, Message};
 pub use properties::{Properties, Value};
-pub use record::{EntryMeta, LogDefinition, LogId, Position, Record, Sequence};
+pub use record::{
+    EntryMeta, FACT_KEY_BYTES_MAX, FACT_VALUE_BYTES_MAX, Fact, LogDefinition, LogId, Position, Record, Sequence,
+};
 
 /// Text that shares the buffer it was read from; cloning counts a reference.
 pub use bytestring::ByteString as Text;

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::{Message, ProducerId, Text};
 
 /// Order of arrival in the broker: rises with each message, never used twice in the life of a data directory.
@@ -11,6 +13,30 @@ pub type Sequence = u64;
 pub type LogId = u32;
 /// Number of an atomic group of records; rises by one with each group, from 1 in each run.
 pub type Position = u64;
+
+/// Longest key of a fact, in bytes.
+pub const FACT_KEY_BYTES_MAX: usize = 8 * 1024;
+/// Largest value of a fact, in bytes. Room for a large WebAssembly component.
+pub const FACT_VALUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Something kept for others than the core, which neither reads it nor knows what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is known by; not empty, at most [`FACT_KEY_BYTES_MAX`] bytes. Whoever keeps facts begins their keys with a
+    /// word of its own and a slash.
+    pub key: Text,
+    /// What is known, at most [`FACT_VALUE_BYTES_MAX`] bytes. `None` says that it is known no more; in what a journal gives
+    /// back it says that the value is damaged.
+    pub value: Option<Bytes>,
+}
+
+impl Fact {
+    /// Whether key and value are within their limits.
+    pub fn is_within_limits(&self) -> bool {
+        (1..=FACT_KEY_BYTES_MAX).contains(&self.key.len())
+            && self.value.as_ref().is_none_or(|value| value.len() <= FACT_VALUE_BYTES_MAX)
+    }
+}
 
 /// One fact for the journal. All records of a group become durable together or not at all.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +127,8 @@ pub enum Record {
         /// Who.
         producer: ProducerId,
     },
+    /// A fact that the core keeps for others; replaces what was kept under its key before.
+    Fact(Fact),
     /// The broker stopped in order: what `Dispatched` and `maybe_delivered` warn of did not happen; only
     /// `Redeliveries` count. True only while nothing was appended since.
     CleanStop,

@@ -7,10 +7,8 @@ use std::sync::Arc;
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-/// Interfaces that a queue policy may import.
+/// Interfaces that a policy may import, whatever its world.
 pub(crate) const GRANTED: [&str; 3] = [TYPES, TELEMETRY, SYMBOLS];
-/// Interfaces that a queue policy must export.
-pub(crate) const REQUIRED: [&str; 2] = [LIFECYCLE, QUEUE_DISPATCH];
 
 const TYPES: &str = "jackfield:policy/types@0.1.0";
 pub(crate) const TELEMETRY: &str = "jackfield:policy/telemetry@0.1.0";

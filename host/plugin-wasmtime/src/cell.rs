@@ -1,24 +1,30 @@
 //! A policy on one destination, as the core's thread and the keeper share it.
 //!
 //! ```text
-//!           first plan            too many alive
+//!           first call            too many alive
 //!   Empty ─────────────> Live ────────────────────> Asleep(state)
 //!                       │    ^ <─────────────────────── │
-//!                 fault │    │ keeper, after a pause     next plan
+//!                 fault │    │ keeper, after a pause     next call
 //!                       v    │
 //!                      Failed ── refuses its settings ──> Refused
 //! ```
+//!
+//! Another generation may take over in any of these, see `swap.rs`.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use plugin::{PolicyState, PolicyStats};
+use plugin::{Fallback, Point, PolicyState, PolicyStats};
 
-use crate::instance::{Fault, Live};
-use crate::keeper::Job;
+use crate::instance::{Fault, FaultKind, Live};
+use crate::keeper::{self, Job};
 use crate::program::{Program, Ready};
 use crate::runtime::Runtime;
+use crate::shadow::{NextShadow, ShadowReport};
+use crate::state::KeptState;
+use crate::swap::{Desk, Next, SwapEvent, Takeover, Warm};
+use crate::world::Functions;
 
 /// Whose instance it is.
 #[derive(Clone)]
@@ -35,7 +41,7 @@ impl Seat {
     }
 }
 
-/// What is counted by others than the thread that asks for plans.
+/// What is counted by others than the thread that asks.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) faults_lifecycle: AtomicU64,
@@ -43,21 +49,26 @@ pub(crate) struct Counters {
     pub(crate) instances_slept: AtomicU64,
     pub(crate) states_lost: AtomicU64,
     pub(crate) log_lines_dropped: AtomicU64,
+    pub(crate) swaps: AtomicU64,
+    pub(crate) swaps_refused: AtomicU64,
+    pub(crate) swaps_undone: AtomicU64,
     state: AtomicU8,
 }
 
-/// A policy on one destination.
-pub(crate) struct Cell {
-    pub(crate) program: Arc<Program>,
+/// A policy on one destination, whose functions are `F`.
+pub(crate) struct Cell<F> {
     pub(crate) seat: Seat,
-    /// The broker's time of the last plan.
-    pub(crate) used_ms: AtomicU64,
-    pub(crate) inner: Mutex<Inner>,
+    pub(crate) desk: Desk<F>,
+    /// The broker's time of the last call.
+    used_ms: AtomicU64,
+    inner: Mutex<Inner<F>>,
 }
 
 /// What the lock protects. The core's thread never waits for the lock.
-pub(crate) struct Inner {
-    pub(crate) slot: Slot,
+struct Inner<F> {
+    /// The generation that decides.
+    program: Arc<Program>,
+    slot: Slot<F>,
     /// Failures since it last recovered.
     failures: u32,
     /// Batches decided in a row since the last failure; counted only while there are failures.
@@ -65,13 +76,13 @@ pub(crate) struct Inner {
 }
 
 /// Where the instance is.
-pub(crate) enum Slot {
-    /// Nobody asked for a plan yet.
+enum Slot<F> {
+    /// Nobody asked yet.
     Empty,
     /// It answers.
-    Live(Box<Live>),
+    Live(Box<Live<F>>),
     /// Put to sleep with this state, if it keeps one.
-    Asleep(Option<Arc<[u8]>>),
+    Asleep(Option<Kept>),
     /// It failed; the keeper makes another one if it was asked to.
     Failed {
         /// True if the keeper has the job.
@@ -81,8 +92,33 @@ pub(crate) enum Slot {
     Refused,
 }
 
+/// A state that outlives its instance.
+#[derive(Clone)]
+struct Kept {
+    format: u32,
+    bytes: Arc<[u8]>,
+}
+
+/// What an old instance leaves to the new one.
+enum Legacy {
+    /// Its state; `None` if it keeps none.
+    State(Option<Kept>),
+    /// It says no, for this reason.
+    Denied(String),
+    /// It failed and is of no use any more.
+    Broken(Fault),
+}
+
+/// What a boundary came to.
+pub(crate) enum Boundary {
+    /// All is as it was.
+    Same,
+    /// This generation decides now.
+    TookOver { program: Arc<Program>, on_probation: bool },
+}
+
 /// Why an instance could not be made.
-pub(crate) enum MakeError {
+enum MakeError {
     Fault(Fault),
     Settings(String),
 }
@@ -93,40 +129,373 @@ impl From<Fault> for MakeError {
     }
 }
 
-impl Cell {
-    pub(crate) fn new(program: Arc<Program>, destination: &str) -> Cell {
+impl<F: Functions> Cell<F> {
+    pub(crate) fn new(runtime: &Runtime, program: Arc<Program>, destination: &str) -> Cell<F> {
         let seat = Seat { policy: program.name.clone(), destination: destination.into(), counters: Arc::default() };
-        let inner = Mutex::new(Inner { slot: Slot::Empty, failures: 0, good: 0 });
-        Cell { program, seat, used_ms: AtomicU64::new(0), inner }
+        let kept = runtime.attic.take(F::WORLD.point, destination, &program.name);
+        let kept = kept.filter(|kept| program.generation != 0 && kept.format != 0);
+        let slot = match kept {
+            Some(state) => Slot::Asleep(Some(Kept { format: state.format, bytes: state.bytes })),
+            None => Slot::Empty,
+        };
+        let inner = Mutex::new(Inner { program, slot, failures: 0, good: 0 });
+        Cell { seat, desk: Desk::new(), used_ms: AtomicU64::new(0), inner }
+    }
+
+    /// Asks the instance, which is made or woken first where that is needed. `call` says `None` for an answer of the
+    /// wrong length, which is not used. After a fault the instance is gone and the keeper makes another one.
+    pub(crate) fn ask<A>(
+        self: &Arc<Cell<F>>,
+        runtime: &Runtime,
+        ready: &Ready,
+        now_ms: u64,
+        call: impl FnOnce(&mut Live<F>) -> Result<Option<A>, Fault>,
+    ) -> Result<A, Fallback> {
+        self.used_ms.store(now_ms, Ordering::Relaxed);
+        let Ok(mut inner) = self.inner.try_lock() else { return Err(Fallback::Busy) };
+        self.wake(runtime, &mut inner, ready)?;
+        let Slot::Live(live) = &mut inner.slot else { unreachable!("woken just now") };
+        match call(live) {
+            Ok(Some(answer)) => {
+                self.succeed(runtime, &mut inner);
+                Ok(answer)
+            }
+            Ok(None) => Err(Fallback::WrongLength),
+            Err(fault) => {
+                if let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) {
+                    runtime.bury(live);
+                }
+                self.fail(runtime, &mut inner, &fault);
+                Err(if fault.kind == FaultKind::Deadline { Fallback::Deadline } else { Fallback::Trap })
+            }
+        }
+    }
+
+    /// Makes the cell live, or says why it is not. A healthy policy is made here, in some ten microseconds; one that
+    /// failed is made by the keeper.
+    fn wake(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>, ready: &Ready) -> Result<(), Fallback> {
+        let state = match &inner.slot {
+            Slot::Live(_) => return Ok(()),
+            Slot::Empty => None,
+            Slot::Asleep(state) => state.clone(),
+            Slot::Failed { .. } => {
+                self.request_again(runtime, inner);
+                return Err(Fallback::BackingOff);
+            }
+            Slot::Refused => return Err(Fallback::Refused),
+        };
+        if !runtime.has_room() {
+            return Err(Fallback::Full);
+        }
+        let made = self.make(runtime, &inner.program, ready, state.as_ref());
+        self.seat_instance(runtime, inner, made);
+        match inner.slot {
+            Slot::Live(_) => Ok(()),
+            Slot::Refused => Err(Fallback::Refused),
+            _ => Err(Fallback::BackingOff),
+        }
     }
 
     /// A new instance, configured, with the state if there is one.
-    pub(crate) fn make(
+    fn make(
         &self,
         runtime: &Runtime,
+        program: &Program,
         ready: &Ready,
-        state: Option<&Arc<[u8]>>,
-    ) -> Result<Box<Live>, MakeError> {
+        state: Option<&Kept>,
+    ) -> Result<Box<Live<F>>, MakeError> {
         let exports = &ready.exports;
         let mut live = Live::new(runtime, &self.seat, exports)?;
-        live.configure(&runtime.ticker, exports, &self.program.settings)?.map_err(MakeError::Settings)?;
+        live.configure(&runtime.ticker, exports, &program.settings)?.map_err(MakeError::Settings)?;
         if let Some(state) = state
-            && let Err(refusal) = live.restore(&runtime.ticker, exports, ready.state_version, state)?
+            && let Err(reason) = self.hand_over(runtime, ready, &mut live, state)?
         {
             self.seat.counters.states_lost.fetch_add(1, Ordering::Relaxed);
             let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
-            tracing::warn!(policy, destination, ?refusal, "policy does not take its state back and starts without");
+            tracing::warn!(policy, destination, reason, "policy does not take its state back and starts without");
         }
         self.seat.counters.instances_made.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(live))
     }
 
-    /// Puts the outcome of [`make`](Self::make) into its place.
-    pub(crate) fn seat_instance(
-        self: &Arc<Cell>,
+    /// Gives an instance a state. It may say no.
+    fn hand_over(
+        &self,
         runtime: &Runtime,
-        inner: &mut Inner,
-        made: Result<Box<Live>, MakeError>,
+        ready: &Ready,
+        live: &mut Live<F>,
+        state: &Kept,
+    ) -> Result<Result<(), String>, Fault> {
+        if !ready.restores.contains(&state.format) {
+            let known = &ready.restores;
+            return Ok(Err(format!("the state has format {}, it restores {known:?}", state.format)));
+        }
+        let outcome = live.restore(&runtime.ticker, &ready.exports, state.format, &state.bytes)?;
+        Ok(outcome.map_err(|refusal| format!("it refuses the state: {refusal:?}")))
+    }
+
+    /// The state of an instance, for another one.
+    fn legacy(&self, runtime: &Runtime, ready: &Ready, live: &mut Live<F>) -> Legacy {
+        let (format, limit) = (ready.state_version, runtime.limits.state_bytes_max);
+        if format == 0 {
+            return Legacy::State(None);
+        }
+        match live.snapshot(&runtime.ticker, &ready.exports, limit) {
+            Ok(Ok(state)) if state.len() <= limit as usize => Legacy::State(Some(Kept { format, bytes: state.into() })),
+            Ok(Ok(state)) => {
+                Legacy::Denied(format!("its state has {} bytes, the limit state_bytes_max is {limit}", state.len()))
+            }
+            Ok(Err(refusal)) => Legacy::Denied(format!("it gives no state: {refusal:?}")),
+            Err(fault) => Legacy::Broken(fault),
+        }
+    }
+
+    /// To be called by the core's thread before a batch is gathered: a generation that waits takes over, if it takes the
+    /// state of the one before.
+    pub(crate) fn boundary(self: &Arc<Cell<F>>, runtime: &Runtime) -> Boundary {
+        if self.desk.states.is_wanted()
+            && let Ok(mut inner) = self.inner.try_lock()
+        {
+            let state = self.remember(runtime, &mut inner);
+            self.desk.states.put(self.used_ms.load(Ordering::Relaxed), state);
+        }
+        if !self.desk.is_offered() {
+            return Boundary::Same;
+        }
+        let Ok(mut inner) = self.inner.try_lock() else { return Boundary::Same };
+        let Some(next) = self.desk.take() else { return Boundary::Same };
+        if Arc::ptr_eq(&next.program, &inner.program) {
+            if let Some(live) = next.live {
+                runtime.bury(live);
+            }
+            return Boundary::Same;
+        }
+        let (program, takeover) = (next.program.clone(), next.takeover);
+        match self.exchange(runtime, &mut inner, next) {
+            Ok(()) => Boundary::TookOver { program, on_probation: takeover.probation },
+            Err(reason) => {
+                self.seat.counters.swaps_refused.fetch_add(1, Ordering::Relaxed);
+                runtime.tell(SwapEvent::Refused {
+                    policy: self.seat.policy.to_string(),
+                    destination: self.seat.destination.to_string(),
+                    generation: program.generation,
+                    reason,
+                });
+                Boundary::Same
+            }
+        }
+    }
+
+    /// Seats the new generation, or says why the one before goes on.
+    fn exchange(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>, next: Next<F>) -> Result<(), String> {
+        let Some(Ok(ready)) = next.program.get() else { return Err("it is not compiled".to_owned()) };
+        let old = std::mem::replace(&mut inner.slot, Slot::Empty);
+        let (slot, warm) = match old {
+            Slot::Live(mut old) => {
+                let legacy = match inner.program.get() {
+                    Some(Ok(old_ready)) => self.legacy(runtime, old_ready, &mut old),
+                    _ => Legacy::State(None),
+                };
+                match self.succeed_to(runtime, &next.program, ready, next.live, next.takeover, &legacy) {
+                    Ok(live) => match legacy {
+                        Legacy::Broken(_) => {
+                            runtime.bury(old);
+                            (Slot::Live(live), None)
+                        }
+                        _ => (Slot::Live(live), Some(old)),
+                    },
+                    Err(reason) => {
+                        let slot = match legacy {
+                            Legacy::Broken(fault) => {
+                                runtime.bury(old);
+                                self.fail(runtime, inner, &fault);
+                                return Err(reason);
+                            }
+                            _ => Slot::Live(old),
+                        };
+                        self.set(inner, slot);
+                        return Err(reason);
+                    }
+                }
+            }
+            // It is made when it is asked, from the state of the one before if it reads that.
+            other => {
+                if let Some(live) = next.live {
+                    runtime.bury(live);
+                }
+                (if let Slot::Asleep(state) = other { Slot::Asleep(state) } else { Slot::Empty }, None)
+            }
+        };
+        self.set(inner, slot);
+        let former = std::mem::replace(&mut inner.program, next.program);
+        inner.failures = 0;
+        inner.good = 0;
+        self.seat.counters.swaps.fetch_add(1, Ordering::Relaxed);
+        self.keep_warm(runtime, former, warm, next.takeover.probation);
+        Ok(())
+    }
+
+    /// The new instance with the old one's state.
+    fn succeed_to(
+        &self,
+        runtime: &Runtime,
+        program: &Program,
+        ready: &Ready,
+        live: Option<Box<Live<F>>>,
+        takeover: Takeover,
+        legacy: &Legacy,
+    ) -> Result<Box<Live<F>>, String> {
+        let mut live = match live {
+            Some(live) => live,
+            None => self.make(runtime, program, ready, None).map_err(|error| match error {
+                MakeError::Fault(fault) => format!("no instance can be made: {}", fault.reason),
+                MakeError::Settings(reason) => format!("it refuses its settings: {reason}"),
+            })?,
+        };
+        let is_stateless = ready.restores.is_empty();
+        let denied = match legacy {
+            Legacy::State(Some(state)) if !is_stateless => match self.hand_over(runtime, ready, &mut live, state) {
+                Ok(Ok(())) => return Ok(live),
+                Ok(Err(reason)) => reason,
+                Err(fault) => {
+                    self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+                    runtime.bury(live);
+                    return Err(format!("it fails to restore the state: {}", fault.reason));
+                }
+            },
+            Legacy::State(_) => return Ok(live),
+            Legacy::Denied(_) | Legacy::Broken(_) if is_stateless => return Ok(live),
+            // There is no going on with what is broken: without its state is all that is left.
+            Legacy::Broken(fault) => {
+                self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+                self.lose_state(&fault.reason);
+                return Ok(live);
+            }
+            Legacy::Denied(reason) => reason.clone(),
+        };
+        if takeover.start_empty {
+            self.lose_state(&denied);
+            return Ok(live);
+        }
+        runtime.bury(live);
+        Err(denied)
+    }
+
+    /// What the policy remembers now; `None` if it has no generations or cannot say.
+    fn remember(&self, runtime: &Runtime, inner: &mut Inner<F>) -> Option<KeptState> {
+        let program = inner.program.clone();
+        let state = match &mut inner.slot {
+            Slot::Live(live) if program.generation != 0 => match self.legacy(runtime, program.get()?.ok()?, live) {
+                Legacy::State(state) => state,
+                Legacy::Denied(_) => None,
+                Legacy::Broken(fault) => {
+                    if let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) {
+                        runtime.bury(live);
+                    }
+                    self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+                    self.set(inner, Slot::Empty);
+                    self.lose_state(&fault.reason);
+                    None
+                }
+            },
+            Slot::Asleep(state) if program.generation != 0 => state.clone(),
+            _ => return None,
+        };
+        let (format, bytes) = state.map_or((0, Arc::from([])), |state| (state.format, state.bytes));
+        Some(KeptState {
+            point: F::WORLD.point,
+            destination: self.seat.destination.to_string(),
+            policy: self.seat.policy.to_string(),
+            generation: program.generation,
+            format,
+            bytes,
+        })
+    }
+
+    /// The destination has no use for the policy any more: what it remembers waits for the next time.
+    pub(crate) fn leave(&self, runtime: &Runtime) {
+        if let Ok(mut inner) = self.inner.try_lock()
+            && let Some(state) = self.remember(runtime, &mut inner)
+        {
+            runtime.attic.put(state, true, runtime.limits.states_kept_max);
+        }
+    }
+
+    /// A shadow that begins, with the active generation's state if it reads that; `Some(None)` where the one there is
+    /// ends. To be called by the core's thread before a batch is gathered.
+    pub(crate) fn shadow_boundary(&self, runtime: &Runtime) -> Option<Option<NextShadow<F>>> {
+        let offered = self.desk.take_shadow()?;
+        let Some(mut next) = offered else { return Some(None) };
+        let program = next.program.clone();
+        if let (Ok(mut inner), Some(Ok(ready))) = (self.inner.try_lock(), program.get())
+            && let Some(state) = self.remember(runtime, &mut inner)
+        {
+            let state = Kept { format: state.format, bytes: state.bytes };
+            // One that fails here fails when it is asked, too, and is told of then.
+            let _ = self.hand_over(runtime, ready, &mut next.live, &state);
+        }
+        Some(Some(next))
+    }
+
+    fn lose_state(&self, reason: &str) {
+        self.seat.counters.states_lost.fetch_add(1, Ordering::Relaxed);
+        let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
+        tracing::warn!(policy, destination, reason, "the state of the policy is lost and it starts without");
+    }
+
+    fn keep_warm(
+        self: &Arc<Cell<F>>,
+        runtime: &Runtime,
+        program: Arc<Program>,
+        live: Option<Box<Live<F>>>,
+        keep: bool,
+    ) {
+        let until = Instant::now() + Duration::from_millis(runtime.limits.probation_ms);
+        let mut spare = Some(Warm { program, live, until });
+        if keep && !self.desk.cooling.swap(true, Ordering::Relaxed) {
+            let cell: Weak<Cell<F>> = Arc::downgrade(self);
+            let is_asked = runtime.ask(Job::Cool { cell, at: until });
+            self.desk.cooling.store(is_asked, Ordering::Relaxed);
+        }
+        if keep && self.desk.cooling.load(Ordering::Relaxed) {
+            spare = spare.and_then(|warm| self.desk.keep_warm(warm));
+        } else if let Some(former) = self.desk.take_warm() {
+            runtime.bury(Box::new(former));
+        }
+        if let Some(spare) = spare {
+            runtime.bury(Box::new(spare));
+        }
+    }
+
+    /// Back to the generation before, which is kept warm; the core's thread calls it. Gives that generation, and whether
+    /// it is the very instance of before. Where it is not there any more, whoever keeps the generations sends it again.
+    pub(crate) fn go_back(self: &Arc<Cell<F>>, runtime: &Runtime, reason: &str) -> Option<(Arc<Program>, bool)> {
+        let mut inner = self.inner.try_lock().ok()?;
+        runtime.tell(SwapEvent::Undone {
+            policy: self.seat.policy.to_string(),
+            destination: self.seat.destination.to_string(),
+            generation: inner.program.generation,
+            reason: reason.to_owned(),
+        });
+        let warm = self.desk.take_warm()?;
+        let was_live = warm.live.is_some();
+        if let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) {
+            runtime.bury(live);
+        }
+        self.set(&mut inner, warm.live.map_or(Slot::Empty, Slot::Live));
+        inner.program = warm.program.clone();
+        inner.failures = 0;
+        inner.good = 0;
+        self.seat.counters.swaps_undone.fetch_add(1, Ordering::Relaxed);
+        Some((warm.program, was_live))
+    }
+
+    /// Puts the outcome of [`make`](Self::make) into its place.
+    fn seat_instance(
+        self: &Arc<Cell<F>>,
+        runtime: &Runtime,
+        inner: &mut Inner<F>,
+        made: Result<Box<Live<F>>, MakeError>,
     ) {
         match made {
             Ok(live) => self.set(inner, Slot::Live(live)),
@@ -143,7 +512,7 @@ impl Cell {
     }
 
     /// After a fault: drops the instance and has the keeper make another one after a pause.
-    pub(crate) fn fail(self: &Arc<Cell>, runtime: &Runtime, inner: &mut Inner, fault: &Fault) {
+    fn fail(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>, fault: &Fault) {
         if inner.failures == 0 {
             let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
             let (kind, reason) = (fault.kind, fault.reason.as_str());
@@ -156,16 +525,16 @@ impl Cell {
     }
 
     /// Asks the keeper for another instance if it was not asked yet.
-    pub(crate) fn request_again(self: &Arc<Cell>, runtime: &Runtime, inner: &mut Inner) {
+    fn request_again(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>) {
         let Slot::Failed { requested: requested @ false } = &mut inner.slot else { return };
         let doubled = 1_u32.checked_shl(inner.failures.saturating_sub(1)).unwrap_or(u32::MAX);
         let pause = runtime.limits.backoff_min.saturating_mul(doubled).min(runtime.limits.backoff_max);
-        let cell: Weak<Cell> = Arc::downgrade(self);
+        let cell: Weak<Cell<F>> = Arc::downgrade(self);
         *requested = runtime.ask(Job::MakeAgain { cell, at: Instant::now() + pause });
     }
 
-    /// Counts a batch that the policy decided; enough of them in a row and its failures are forgotten.
-    pub(crate) fn succeed(&self, runtime: &Runtime, inner: &mut Inner) {
+    /// Counts a call that the policy answered; enough of them in a row and its failures are forgotten.
+    fn succeed(&self, runtime: &Runtime, inner: &mut Inner<F>) {
         if inner.failures == 0 {
             return;
         }
@@ -179,32 +548,33 @@ impl Cell {
     }
 
     /// Drops the instance and keeps its state.
-    pub(crate) fn put_to_sleep(&self, runtime: &Runtime, ready: &Ready, inner: &mut Inner) {
-        let Slot::Live(live) = &mut inner.slot else { return };
+    fn put_to_sleep(&self, runtime: &Runtime, inner: &mut Inner<F>) {
+        let program = inner.program.clone();
+        let (Slot::Live(live), Some(Ok(ready))) = (&mut inner.slot, program.get()) else { return };
         let counters = &self.seat.counters;
-        let limit = runtime.limits.state_bytes_max;
-        let state = match ready.state_version {
-            0 => None,
-            _ => match live.snapshot(&runtime.ticker, &ready.exports, limit) {
-                Ok(Ok(state)) if state.len() <= limit as usize => Some(Arc::from(state)),
-                outcome => {
-                    if outcome.is_err() {
+        let state = match self.legacy(runtime, ready, live) {
+            Legacy::State(state) => state,
+            legacy @ (Legacy::Denied(_) | Legacy::Broken(_)) => {
+                let reason = match legacy {
+                    Legacy::Broken(fault) => {
                         counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+                        fault.reason
                     }
-                    let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
-                    tracing::warn!(policy, destination, outcome = ?outcome.map(|state| state.map(|state| state.len())),
-                        "policy gives no state and will start without");
-                    counters.states_lost.fetch_add(1, Ordering::Relaxed);
-                    None
-                }
-            },
+                    Legacy::Denied(reason) => reason,
+                    Legacy::State(_) => unreachable!("matched above"),
+                };
+                let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
+                tracing::warn!(policy, destination, reason, "policy gives no state and will start without");
+                counters.states_lost.fetch_add(1, Ordering::Relaxed);
+                None
+            }
         };
         counters.instances_slept.fetch_add(1, Ordering::Relaxed);
         self.set(inner, Slot::Asleep(state));
     }
 
     /// Changes the slot; the old instance is dropped here unless it was taken out before.
-    pub(crate) fn set(&self, inner: &mut Inner, slot: Slot) {
+    fn set(&self, inner: &mut Inner<F>, slot: Slot<F>) {
         let state = match &slot {
             Slot::Empty => PolicyState::Warming,
             Slot::Live(_) => PolicyState::Live,
@@ -216,19 +586,97 @@ impl Cell {
         self.seat.counters.state.store(code(state), Ordering::Relaxed);
     }
 
-    /// Adds to `stats` what others counted.
-    pub(crate) fn describe(&self, stats: &mut PolicyStats) {
+    /// Adds to `stats` what others counted; `program` decides.
+    pub(crate) fn describe(&self, program: &Program, stats: &mut PolicyStats) {
         let counters = &self.seat.counters;
         stats.faults_lifecycle = counters.faults_lifecycle.load(Ordering::Relaxed);
         stats.instances_made = counters.instances_made.load(Ordering::Relaxed);
         stats.instances_slept = counters.instances_slept.load(Ordering::Relaxed);
         stats.states_lost = counters.states_lost.load(Ordering::Relaxed);
         stats.log_lines_dropped = counters.log_lines_dropped.load(Ordering::Relaxed);
-        stats.state = match self.program.get() {
+        stats.generation = program.generation;
+        stats.swaps = counters.swaps.load(Ordering::Relaxed);
+        stats.swaps_refused = counters.swaps_refused.load(Ordering::Relaxed);
+        stats.swaps_undone = counters.swaps_undone.load(Ordering::Relaxed);
+        stats.state = match program.get() {
             None => PolicyState::Warming,
             Some(Err(_)) => PolicyState::Refused,
             Some(Ok(_)) => decode(counters.state.load(Ordering::Relaxed)),
         };
+    }
+}
+
+impl<F: Functions> keeper::Kept for Cell<F> {
+    fn used_ms(&self) -> u64 {
+        self.used_ms.load(Ordering::Relaxed)
+    }
+
+    /// After a fault the policy starts without a state: the state may be what made it fail.
+    fn make_again(self: Arc<Cell<F>>, runtime: &Runtime) {
+        let program = self.inner.lock().unwrap_or_else(PoisonError::into_inner).program.clone();
+        let Some(Ok(ready)) = program.get() else { return };
+        // Outside the lock: meanwhile the native twin decides, and nobody but another generation touches a failed cell.
+        let made = self.make(runtime, &program, ready, None);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(inner.slot, Slot::Failed { .. }) && Arc::ptr_eq(&inner.program, &program) {
+            self.seat_instance(runtime, &mut inner, made);
+        }
+    }
+
+    fn sleep(&self, runtime: &Runtime) {
+        self.desk.make_room();
+        // A cell that is being asked is not idle.
+        if let Ok(mut inner) = self.inner.try_lock() {
+            self.put_to_sleep(runtime, &mut inner);
+        }
+    }
+
+    fn cool(&self, now: Instant) -> Option<Instant> {
+        self.desk.cool(now)
+    }
+
+    fn collect(&self, runtime: &Runtime) -> Option<KeptState> {
+        self.desk.states.collect(self.used_ms(), || {
+            let mut inner = self.inner.try_lock().ok()?;
+            self.remember(runtime, &mut inner)
+        })
+    }
+
+    fn offer_shadow(self: Arc<Cell<F>>, runtime: &Runtime, program: Option<&Arc<Program>>) {
+        let Some(program) = program else { return self.desk.offer_shadow(None) };
+        let Some(Ok(ready)) = program.get() else { return };
+        let mut report = ShadowReport {
+            destination: self.seat.destination.to_string(),
+            generation: program.generation,
+            ..ShadowReport::default()
+        };
+        match self.make(runtime, program, ready, None) {
+            Ok(live) => {
+                let report = Arc::new(Mutex::new(report));
+                self.desk.offer_shadow(Some(NextShadow { program: program.clone(), live, report }));
+            }
+            Err(MakeError::Fault(Fault { reason, .. }) | MakeError::Settings(reason)) => {
+                report.ended = Some(format!("no instance can be made: {reason}"));
+                tracing::warn!(policy = &*self.seat.policy, ?report, "shadow cannot look on");
+            }
+        }
+    }
+
+    fn shadow_report(&self) -> Option<ShadowReport> {
+        self.desk.shadow_report()
+    }
+
+    fn policy(&self) -> (Point, &Arc<str>) {
+        (F::WORLD.point, &self.seat.policy)
+    }
+
+    fn offer(self: Arc<Cell<F>>, runtime: &Runtime, program: &Arc<Program>, takeover: Takeover) {
+        let Some(Ok(ready)) = program.get() else { return };
+        // Only who decides now needs an instance at once; the others make theirs when they are asked.
+        let is_live = decode(self.seat.counters.state.load(Ordering::Relaxed)) == PolicyState::Live;
+        // One that cannot be made is made, and refused, at the boundary.
+        let live = if is_live { self.make(runtime, program, ready, None).ok() } else { None };
+        self.desk.offer(Next { program: program.clone(), live, takeover });
     }
 }
 

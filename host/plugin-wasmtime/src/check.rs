@@ -4,10 +4,12 @@ use plugin::PolicyError;
 use wasmparser::{Encoding, Operator, Parser, Payload};
 
 use crate::Limits;
-use crate::bindings::{GRANTED, REQUIRED};
+use crate::bindings::GRANTED;
+use crate::world::{WORLDS, World};
 
-/// Refuses what is too big, is no component, asks for more than is granted or lacks the exports of the world.
-pub(crate) fn check(policy: &str, bytes: &[u8], limits: &Limits) -> Result<(), PolicyError> {
+/// The world of a component. Refuses what is too big, is no component, asks for more than is granted or has not the
+/// exports of one world.
+pub(crate) fn check(policy: &str, bytes: &[u8], limits: &Limits) -> Result<&'static World, PolicyError> {
     if bytes.len() > limits.component_bytes_max {
         return Err(PolicyError::TooLarge {
             policy: policy.to_owned(),
@@ -30,13 +32,65 @@ pub(crate) fn check(policy: &str, bytes: &[u8], limits: &Limits) -> Result<(), P
     if !imports.is_empty() {
         return Err(PolicyError::ForbiddenImports { policy: policy.to_owned(), imports });
     }
-    let missing: Vec<&str> =
-        REQUIRED.into_iter().filter(|name| !found.exports.iter().any(|export| export == name)).collect();
-    if !missing.is_empty() {
-        let reason = format!("it does not export {}", missing.join(", "));
-        return Err(PolicyError::WrongWorld { policy: policy.to_owned(), reason });
+    world_of(&found.exports).map_err(|reason| PolicyError::WrongWorld { policy: policy.to_owned(), reason })
+}
+
+/// The world whose interface is among the exports; exactly one must be.
+fn world_of(exports: &[String]) -> Result<&'static World, String> {
+    let has = |name: &str| exports.iter().any(|export| export == name);
+    let mut found = WORLDS.into_iter().filter(|world| has(world.interface));
+    let Some(world) = found.next() else {
+        let interfaces = WORLDS.map(|world| world.interface).join(", ");
+        return Err(format!("it exports none of {interfaces}"));
+    };
+    if let Some(other) = found.next() {
+        return Err(format!("it exports both {} and {}; a component has one world", world.interface, other.interface));
     }
-    Ok(())
+    match world.exports().into_iter().find(|name| !has(name)) {
+        Some(missing) => Err(format!("it does not export {missing}, as world {} wants", world.name)),
+        None => Ok(world),
+    }
+}
+
+/// What a component imports, as far as that can be read.
+pub(crate) fn imports(bytes: &[u8]) -> Vec<String> {
+    Found::read(bytes, &Limits::default()).map(|found| found.imports).unwrap_or_default()
+}
+
+/// What a component says about itself without being run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspection {
+    /// Interfaces that it asks for.
+    pub imports: Vec<String>,
+    /// Those of them that no policy is given.
+    pub forbidden: Vec<String>,
+    /// Interfaces that it offers.
+    pub exports: Vec<String>,
+    /// The world that it implements, without package and version, or why it is none.
+    pub world: Result<&'static str, String>,
+    /// Functions in all its core modules.
+    pub functions: u32,
+}
+
+/// Looks into the bytes of a component; nothing of it is run.
+pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<Inspection, PolicyError> {
+    let policy = "inspected".to_owned();
+    let found = Found::read(bytes, limits).map_err(|reading| match reading {
+        Reading::Parser(error) => PolicyError::NotComponent { policy: policy.clone(), reason: error.to_string() },
+        Reading::Limit(reason) => PolicyError::Refused { policy: policy.clone(), reason },
+    })?;
+    if !found.is_component {
+        let reason = "it is a core module; make a component of it first".to_owned();
+        return Err(PolicyError::NotComponent { policy, reason });
+    }
+    let is_forbidden = |name: &&String| !GRANTED.contains(&name.as_str());
+    Ok(Inspection {
+        forbidden: found.imports.iter().filter(is_forbidden).cloned().collect(),
+        world: world_of(&found.exports).map(|world| world.name),
+        imports: found.imports,
+        exports: found.exports,
+        functions: found.functions,
+    })
 }
 
 /// What the bytes say about themselves.
@@ -45,6 +99,7 @@ struct Found {
     is_component: bool,
     imports: Vec<String>,
     exports: Vec<String>,
+    functions: u32,
 }
 
 enum Reading {
@@ -63,7 +118,6 @@ impl Found {
         let mut found = Found::default();
         let mut depth = 0_usize;
         let mut modules = 0_usize;
-        let mut functions = 0_u32;
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
                 Payload::Version { encoding, .. } if depth == 0 => {
@@ -86,8 +140,8 @@ impl Found {
                     }
                 }
                 Payload::CodeSectionStart { count, .. } => {
-                    functions = functions.saturating_add(count);
-                    under("functions_max", functions.into(), limits.functions_max.into())?;
+                    found.functions = found.functions.saturating_add(count);
+                    under("functions_max", found.functions.into(), limits.functions_max.into())?;
                 }
                 Payload::CodeSectionEntry(body) => {
                     for operator in body.get_operators_reader()? {

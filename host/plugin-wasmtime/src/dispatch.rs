@@ -1,43 +1,97 @@
-//! The hot path: a component asked for a plan.
+//! Queue dispatch, the hottest path: a component asked for a plan.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use plugin::{
-    Columns, Decided, DispatchBatch, Fallback, Member, MemberChange, PolicyStats, Property, PropertyColumn,
-    PropertyForm, QueueDispatch,
+    Columns, Corrections, Decided, DispatchBatch, Fallback, Member, MemberChange, Point, PolicyStats, Property,
+    PropertyColumn, PropertyForm, QueueDispatch,
+};
+use wasmtime::component::{ComponentExportIndex, TypedFunc};
+
+use crate::bindings::{self, Batch, Change, Column, ColumnData, Consumers, QUEUE_DISPATCH};
+use crate::cell::{Boundary, Cell};
+use crate::instance::{Fault, Live, thread_cpu_time};
+use crate::probation::{Cost, Probation};
+use crate::program::{Program, Ready};
+use crate::runtime::Runtime;
+use crate::shadow::Shadow;
+use crate::world::{Finder, Functions, World};
+
+/// One in so many calls is measured where no generation is on probation: asking for the thread's time costs as much as a
+/// call. The clock on the wall would be cheaper, and blame a policy for a busy machine.
+const CALLS_PER_MEASURE: u32 = 16;
+
+/// `world queue-policy`
+pub(crate) static WORLD: World = World {
+    point: Point::QueueDispatch,
+    name: "queue-policy",
+    interface: QUEUE_DISPATCH,
+    functions: &["members-changed", "plan"],
+    columns: true,
+    properties: true,
+    rehearse: Program::rehearse::<QueueFunctions>,
 };
 
-use crate::bindings::{self, Batch, Change, Column, ColumnData, Consumers};
-use crate::cell::{Cell, Inner, Slot};
-use crate::instance::{Fault, FaultKind};
-use crate::program::Ready;
-use crate::runtime::Runtime;
+type Plan = TypedFunc<(Arc<Batch>, Arc<Consumers>), (Vec<u32>,)>;
+
+/// The functions of `queue-dispatch` in one instance.
+pub(crate) struct QueueFunctions {
+    members_changed: TypedFunc<(Vec<Change>,), ()>,
+    plan: Plan,
+    /// True once the instance heard of the members.
+    told: bool,
+}
+
+impl Functions for QueueFunctions {
+    const WORLD: &'static World = &WORLD;
+
+    fn bind(finder: &mut Finder<'_>, exports: &[ComponentExportIndex]) -> Result<QueueFunctions, Fault> {
+        let (members_changed, plan) = (finder.typed(&exports[0])?, finder.typed(&exports[1])?);
+        Ok(QueueFunctions { members_changed, plan, told: false })
+    }
+}
 
 /// A component on one destination, with its native twin beside it.
 pub(crate) struct WasmDispatch {
     runtime: Arc<Runtime>,
-    cell: Arc<Cell>,
+    cell: Arc<Cell<QueueFunctions>>,
+    /// The generation that decides; changes at a boundary, or when one on probation goes back.
+    program: Arc<Program>,
+    /// The generation is watched; the one before is warm.
+    probation: Option<Probation>,
+    /// A candidate that looks on.
+    shadow: Option<Box<Shadow>>,
+    /// What the generation costs, from every so many calls.
+    cost: Cost,
+    calls: u32,
     twin: Box<dyn QueueDispatch>,
     /// Who is there now; a new instance is told of them.
     members: Vec<Member>,
     /// What the instance was not told yet. A consumer that came and went untold leaves no trace, so it is never longer
     /// than the members then and now.
     untold: Vec<MemberChange>,
+    /// What the warm generation was not told yet, by the same rule.
+    untold_warm: Vec<MemberChange>,
     batch: Arc<Batch>,
     consumers: Arc<Consumers>,
     stats: PolicyStats,
 }
 
 impl WasmDispatch {
-    pub(crate) fn new(runtime: Arc<Runtime>, cell: Arc<Cell>) -> WasmDispatch {
+    pub(crate) fn new(runtime: Arc<Runtime>, cell: Arc<Cell<QueueFunctions>>, program: Arc<Program>) -> WasmDispatch {
         let batch = Batch { destination: runtime.symbols.intern(&cell.seat.destination), ..Batch::default() };
         WasmDispatch {
-            twin: cell.program.twin(),
+            twin: program.twin(),
             runtime,
             cell,
+            program,
+            probation: None,
+            shadow: None,
+            cost: Cost::default(),
+            calls: 0,
             members: Vec::new(),
             untold: Vec::new(),
+            untold_warm: Vec::new(),
             batch: Arc::new(batch),
             consumers: Arc::default(),
             stats: PolicyStats::default(),
@@ -47,77 +101,102 @@ impl WasmDispatch {
     fn ask(&mut self, question: &DispatchBatch<'_>, out: &mut Vec<u32>) -> Result<(), Fallback> {
         let cell = self.cell.clone();
         let runtime = self.runtime.clone();
-        let ready = match cell.program.get() {
-            Some(Ok(ready)) => ready,
-            Some(Err(_)) => return Err(Fallback::Refused),
-            None => {
-                cell.program.request(&runtime);
-                return Err(Fallback::Warming);
-            }
-        };
+        let program = self.program.clone();
+        let ready = program.ready_or_fallback(&runtime)?;
         // The core asks for the wants before the batch; if the component became ready in between, columns are missing.
         if !fill(Arc::make_mut(&mut self.batch), ready, question) {
             return Err(Fallback::Warming);
         }
-        cell.used_ms.store(question.now_ms, Ordering::Relaxed);
-        let Ok(mut inner) = cell.inner.try_lock() else { return Err(Fallback::Busy) };
-        wake(&runtime, &cell, &mut inner, ready)?;
-        fill_consumers(Arc::make_mut(&mut self.consumers), ready, question);
-        match self.call(&mut inner) {
-            Ok(slots) if slots.len() == question.rows => {
-                cell.succeed(&runtime, &mut inner);
-                *out = slots;
-                Ok(())
-            }
-            Ok(_) => Err(Fallback::WrongLength),
-            Err(fault) => {
-                let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) else {
-                    unreachable!("only a live instance is called")
-                };
-                runtime.bury(live);
-                cell.fail(&runtime, &mut inner, &fault);
-                Err(if fault.kind == FaultKind::Deadline { Fallback::Deadline } else { Fallback::Trap })
-            }
-        }
+        *out = cell.ask(&runtime, ready, question.now_ms, |live| {
+            fill_consumers(Arc::make_mut(&mut self.consumers), ready, question);
+            let slots = tell_and_plan(&runtime, live, &mut self.untold, &self.members, &self.batch, &self.consumers)?;
+            Ok(Some(slots).filter(|slots| slots.len() == question.rows))
+        })?;
+        Ok(())
     }
 
-    /// Tells the instance who came and went, then asks for the plan.
-    fn call(&mut self, inner: &mut Inner) -> Result<Vec<u32>, Fault> {
-        let Slot::Live(live) = &mut inner.slot else { unreachable!("the caller woke the instance") };
-        let ticker = &self.runtime.ticker;
-        let counters = &self.cell.seat.counters;
-        let changes: Vec<Change> = match live.told {
-            true => self.untold.drain(..).map(change).collect(),
-            false => self.members.iter().cloned().map(|member| change(MemberChange::Joined(member))).collect(),
-        };
-        self.untold.clear();
-        live.told = true;
-        if !changes.is_empty() {
-            live.members_changed(ticker, changes).inspect_err(|_| {
-                counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
-            })?;
+    /// Another generation decides: its columns are others.
+    fn set_program(&mut self, program: Arc<Program>) {
+        self.program = program;
+        self.batch = Arc::new(Batch { destination: self.batch.destination, ..Batch::default() });
+        self.consumers = Arc::default();
+    }
+
+    /// The generation before decides again, as far as it is still there.
+    fn go_back(&mut self, reason: &str) {
+        self.probation = None;
+        let untold_warm = std::mem::take(&mut self.untold_warm);
+        if let Some((program, was_live)) = self.cell.go_back(&self.runtime, reason) {
+            self.set_program(program);
+            self.cost = Cost::default();
+            self.untold = if was_live { untold_warm } else { Vec::new() };
         }
-        live.plan(ticker, self.batch.clone(), self.consumers.clone())
     }
 }
 
+/// Tells the instance who came and went, then asks for the plan.
+pub(crate) fn tell_and_plan(
+    runtime: &Runtime,
+    live: &mut Live<QueueFunctions>,
+    untold: &mut Vec<MemberChange>,
+    members: &[Member],
+    batch: &Arc<Batch>,
+    consumers: &Arc<Consumers>,
+) -> Result<Vec<u32>, Fault> {
+    let ticker = &runtime.ticker;
+    let changes: Vec<Change> = match live.functions.told {
+        true => untold.drain(..).map(change).collect(),
+        false => members.iter().cloned().map(|member| change(MemberChange::Joined(member))).collect(),
+    };
+    untold.clear();
+    live.functions.told = true;
+    if !changes.is_empty() {
+        let members_changed = live.functions.members_changed;
+        live.call(ticker, &members_changed, (changes,)).inspect_err(|_| live.count_lifecycle_fault())?;
+    }
+    let plan = live.functions.plan;
+    Ok(live.call(ticker, &plan, (batch.clone(), consumers.clone()))?.0)
+}
+
 impl QueueDispatch for WasmDispatch {
-    fn wants(&self) -> Columns {
-        match self.cell.program.get() {
-            Some(Ok(ready)) => ready.columns,
-            _ => self.twin.wants(),
+    fn boundary(&mut self, now_ms: u64) {
+        if self.probation.as_ref().is_some_and(|probation| now_ms >= probation.until_ms) {
+            self.cost = self.probation.take().map(|probation| probation.cost).unwrap_or_default();
+            self.untold_warm = Vec::new();
+        }
+        if let Boundary::TookOver { program, on_probation } = self.cell.boundary(&self.runtime) {
+            self.set_program(program);
+            // A generation that was on probation itself is what the next one is measured against.
+            let before = self.probation.take().map_or(self.cost, |probation| probation.cost);
+            self.cost = Cost::default();
+            let until_ms = now_ms.saturating_add(self.runtime.limits.probation_ms);
+            self.probation = on_probation.then(|| Probation::new(until_ms, before));
+            self.untold_warm = if on_probation { std::mem::take(&mut self.untold) } else { Vec::new() };
+        }
+        if let Some(shadow) = self.cell.shadow_boundary(&self.runtime) {
+            self.shadow = shadow.map(|next| Box::new(Shadow::new(next, self.batch.destination)));
         }
     }
 
     fn properties(&self) -> &[Property] {
-        match self.cell.program.get() {
+        match self.program.get() {
             Some(Ok(ready)) => &ready.properties,
             _ => self.twin.properties(),
         }
     }
 
+    fn wants(&self) -> Columns {
+        let shadow = self.shadow.as_ref().and_then(|shadow| shadow.program.get()?.ok());
+        let wants = match self.program.get() {
+            Some(Ok(ready)) => ready.columns,
+            _ => self.twin.wants(),
+        };
+        // Looking ahead would change what the active generation sees.
+        wants | shadow.map_or(Columns::NONE, |ready| ready.columns.without(Columns::LOOK_AHEAD))
+    }
+
     fn rows_max(&self) -> usize {
-        match self.cell.program.get() {
+        match self.program.get() {
             Some(Ok(ready)) => ready.rows_max,
             _ => self.twin.rows_max(),
         }
@@ -127,68 +206,96 @@ impl QueueDispatch for WasmDispatch {
         self.twin.members_changed(changes);
         for change in changes {
             match change {
-                MemberChange::Joined(member) => {
-                    self.members.push(member.clone());
-                    self.untold.push(change.clone());
-                }
-                MemberChange::Left(slot) => {
-                    self.members.retain(|member| member.slot != *slot);
-                    let came = |change: &MemberChange| matches!(change, MemberChange::Joined(m) if m.slot == *slot);
-                    match self.untold.iter().position(came) {
-                        Some(at) => drop(self.untold.remove(at)),
-                        None => self.untold.push(change.clone()),
-                    }
-                }
+                MemberChange::Joined(member) => self.members.push(member.clone()),
+                MemberChange::Left(slot) => self.members.retain(|member| member.slot != *slot),
+            }
+            note(&mut self.untold, change);
+            if self.probation.is_some() {
+                note(&mut self.untold_warm, change);
+            }
+            if let Some(shadow) = &mut self.shadow {
+                shadow.note(change);
             }
         }
     }
 
     fn plan(&mut self, batch: &DispatchBatch<'_>, out: &mut Vec<u32>) -> Decided {
-        let decided = match self.ask(batch, out) {
-            Ok(()) => Decided::Policy,
+        self.calls = self.calls.wrapping_add(1);
+        let is_measured =
+            self.probation.is_some() || self.shadow.is_some() || self.calls.is_multiple_of(CALLS_PER_MEASURE);
+        let begun = is_measured.then(thread_cpu_time);
+        let outcome = self.ask(batch, out);
+        let took = begun.map(|begun| thread_cpu_time().saturating_sub(begun));
+        let (decided, verdict) = match outcome {
+            Ok(()) => {
+                if let (Some(shadow), Some(took)) = (&mut self.shadow, took) {
+                    shadow.look(&self.runtime, &self.members, batch, out, took);
+                }
+                let verdict = match (&mut self.probation, took) {
+                    (Some(probation), Some(took)) => probation.decided(&self.runtime.limits, took, batch.rows),
+                    (None, Some(took)) => {
+                        self.cost.add(took, batch.rows);
+                        None
+                    }
+                    _ => None,
+                };
+                (Decided::Policy, verdict)
+            }
             Err(fallback) => {
                 self.twin.plan(batch, out);
-                Decided::Fallback(fallback)
+                let what = match fallback {
+                    Fallback::Trap => Some("it trapped"),
+                    Fallback::Deadline => Some("it overran its deadline"),
+                    Fallback::WrongLength => Some("it answered another number of rows"),
+                    Fallback::BackingOff | Fallback::Refused => Some("it cannot be made an instance"),
+                    Fallback::Warming | Fallback::Busy | Fallback::Full => None,
+                };
+                let probation = self.probation.as_mut().zip(what);
+                let verdict = probation.and_then(|(probation, what)| probation.failed(&self.runtime.limits, what));
+                (Decided::Fallback(fallback), verdict)
             }
         };
         self.stats.count(batch.rows, decided);
+        if let Some(reason) = verdict {
+            self.go_back(&reason);
+        }
         decided
+    }
+
+    fn corrected(&mut self, _rows: usize, corrections: &Corrections) {
+        let Some(probation) = &mut self.probation else { return };
+        if let Some(reason) = probation.corrected(&self.runtime.limits, corrections.total()) {
+            self.go_back(&reason);
+        }
     }
 
     fn stats(&self) -> PolicyStats {
         let mut stats = self.stats;
-        self.cell.describe(&mut stats);
+        self.cell.describe(&self.program, &mut stats);
         stats
     }
 }
 
-/// Makes the cell live, or says why it is not. A healthy policy is made here, in some ten microseconds; one that failed
-/// is made by the keeper.
-fn wake(runtime: &Runtime, cell: &Arc<Cell>, inner: &mut Inner, ready: &Ready) -> Result<(), Fallback> {
-    let state = match &inner.slot {
-        Slot::Live(_) => return Ok(()),
-        Slot::Empty => None,
-        Slot::Asleep(state) => state.clone(),
-        Slot::Failed { .. } => {
-            cell.request_again(runtime, inner);
-            return Err(Fallback::BackingOff);
-        }
-        Slot::Refused => return Err(Fallback::Refused),
-    };
-    if !runtime.has_room() {
-        return Err(Fallback::Full);
-    }
-    let made = cell.make(runtime, ready, state.as_ref());
-    cell.seat_instance(runtime, inner, made);
-    match inner.slot {
-        Slot::Live(_) => Ok(()),
-        Slot::Refused => Err(Fallback::Refused),
-        _ => Err(Fallback::BackingOff),
+impl Drop for WasmDispatch {
+    fn drop(&mut self) {
+        self.cell.leave(&self.runtime);
     }
 }
 
+/// Notes a change that an instance was not told yet. A consumer that came and went untold leaves no trace.
+pub(crate) fn note(untold: &mut Vec<MemberChange>, change: &MemberChange) {
+    if let MemberChange::Left(slot) = change {
+        let came = |change: &MemberChange| matches!(change, MemberChange::Joined(member) if member.slot == *slot);
+        if let Some(at) = untold.iter().position(came) {
+            untold.remove(at);
+            return;
+        }
+    }
+    untold.push(change.clone());
+}
+
 /// Copies the columns of rows that the policy reads, one `memcpy` each. False if a column is not there.
-fn fill(batch: &mut Batch, ready: &Ready, question: &DispatchBatch<'_>) -> bool {
+pub(crate) fn fill(batch: &mut Batch, ready: &Ready, question: &DispatchBatch<'_>) -> bool {
     batch.now_ms = question.now_ms;
     batch.rows = question.rows as u32;
     batch.candidates.clear();
@@ -253,7 +360,7 @@ fn refill<T: Copy>(values: &mut Vec<T>, from: &[T]) -> usize {
     from.len()
 }
 
-fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question: &DispatchBatch<'_>) {
+pub(crate) fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question: &DispatchBatch<'_>) {
     consumers.slots.clear();
     consumers.slots.extend(question.consumers.iter().map(|row| row.slot));
     consumers.credit.clear();

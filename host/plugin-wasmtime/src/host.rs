@@ -2,31 +2,88 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 
-use plugin::{GroupAssignment, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable, native};
+use plugin::{
+    GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable, native,
+};
 
 use crate::Limits;
 use crate::bindings::Setting;
 use crate::cell::Cell;
-use crate::check::check;
-use crate::dispatch::WasmDispatch;
-use crate::keeper::{Cells, JOBS_MAX, Job, Keeper};
+use crate::check::{check, imports};
+use crate::dispatch::{self, WasmDispatch};
+use crate::keeper::{Cells, JOBS_MAX, Job, Keeper, Kept};
 use crate::program::Program;
 use crate::runtime::Runtime;
+use crate::shadow::ShadowReport;
+use crate::state::KeptState;
 use crate::stock::stock;
+use crate::swap::{SwapEvent, Takeover};
+use crate::world::Functions;
 
 /// Serves the stock policies and those of the operator as WebAssembly components.
 ///
-/// Nothing is compiled until a destination asks for a policy, and then on a thread of the host: until that is done the
+/// Nothing is compiled until somebody asks for a policy, and then on a thread of the host: until that is done the
 /// native twin decides and the batches are counted as warming.
 pub struct WasmHost {
-    programs: BTreeMap<Arc<str>, Arc<Program>>,
+    /// Changed by whoever deploys, for a moment each time.
+    programs: RwLock<Programs>,
     runtime: Arc<Runtime>,
     cells: Arc<Cells>,
     keeper: Option<JoinHandle<()>>,
+    events: Mutex<Option<Receiver<SwapEvent>>>,
+    /// Generations that look on, by policy.
+    shadows: Mutex<BTreeMap<Arc<str>, Arc<Program>>>,
+    /// Times that states were collected.
+    collections: AtomicUsize,
+}
+
+type Programs = BTreeMap<(Point, Arc<str>), Arc<Program>>;
+
+/// States collected at a time.
+pub const STATES_COLLECTED_MAX: usize = 256;
+
+/// Events that wait for a reader at most.
+const EVENTS_MAX: usize = 1_024;
+
+/// A generation of a policy, compiled and ready to decide.
+#[derive(Clone)]
+pub struct Prepared(Arc<Program>);
+
+impl Prepared {
+    /// Its number.
+    pub fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    /// The extension point that it serves.
+    pub fn point(&self) -> Point {
+        self.0.world.point
+    }
+
+    /// The name of its world, without package and version.
+    pub fn world(&self) -> &'static str {
+        self.0.world.name
+    }
+
+    /// Format of the state that it writes, 0 if it keeps none, and the formats that it reads.
+    pub fn states(&self) -> (u32, Vec<u32>) {
+        self.0.get().and_then(Result::ok).map(|ready| (ready.state_version, ready.restores.clone())).unwrap_or_default()
+    }
+
+    /// Ids of the columns that it wants, ascending, and the most rows that it is asked about.
+    pub fn wants(&self) -> (Vec<u32>, usize) {
+        self.0.get().and_then(Result::ok).map(|ready| (ready.column_ids.clone(), ready.rows_max)).unwrap_or_default()
+    }
+
+    /// Interfaces that it imports; all of them are granted.
+    pub fn imports(&self) -> Vec<String> {
+        imports(&self.0.bytes)
+    }
 }
 
 /// What a host holds.
@@ -46,51 +103,194 @@ impl WasmHost {
     /// A host with the stock policies. Starts two threads that sleep until there is work.
     pub fn new(limits: Limits) -> Result<WasmHost, PolicyError> {
         let (sender, jobs) = mpsc::sync_channel(JOBS_MAX);
-        let runtime = Arc::new(Runtime::new(limits, sender)?);
+        let (teller, events) = mpsc::sync_channel(EVENTS_MAX);
+        let runtime = Arc::new(Runtime::new(limits, sender, teller)?);
         let cells = Arc::new(Cells::default());
-        let keeper = Keeper { runtime: runtime.clone(), cells: cells.clone(), jobs, waiting: Vec::new() };
+        let keeper =
+            Keeper { runtime: runtime.clone(), cells: cells.clone(), jobs, waiting: Vec::new(), cooling: Vec::new() };
         let keeper = thread::Builder::new()
             .name("policy-keeper".into())
             .spawn(move || keeper.run())
             .map_err(|error| PolicyError::Engine { reason: format!("no thread for the keeper: {error}") })?;
         let programs = stock().iter().map(|stock| {
             let program = Program::stock(stock.name, stock, &[]);
-            (program.name.clone(), Arc::new(program))
+            ((dispatch::WORLD.point, program.name.clone()), Arc::new(program))
         });
-        Ok(WasmHost { programs: programs.collect(), runtime, cells, keeper: Some(keeper) })
+        let (programs, events) = (RwLock::new(programs.collect()), Mutex::new(Some(events)));
+        Ok(WasmHost {
+            programs,
+            runtime,
+            cells,
+            keeper: Some(keeper),
+            events,
+            shadows: Mutex::default(),
+            collections: AtomicUsize::new(0),
+        })
     }
 
     /// Serves the stock policy `policy` with these settings under a name of its own. The native twin takes the settings
     /// here and now, so that what is wrong with them is known before anything is compiled.
-    pub fn add_stock(&mut self, name: &str, policy: &str, settings: &[(String, String)]) -> Result<(), PolicyError> {
-        if self.programs.contains_key(name) {
+    pub fn add_stock(&self, name: &str, policy: &str, settings: &[(String, String)]) -> Result<(), PolicyError> {
+        let key = (dispatch::WORLD.point, Arc::from(name));
+        let mut programs = self.change();
+        if programs.contains_key(&key) {
             return Err(PolicyError::Duplicate { policy: name.to_owned() });
         }
         let twin = native::check(name, policy, settings)?;
         let stock = stock().iter().find(|stock| stock.name == twin.name).expect("each twin has its component");
         let program = Program::stock(name, stock, settings);
-        self.programs.insert(program.name.clone(), Arc::new(program));
+        programs.insert(key, Arc::new(program));
         Ok(())
     }
 
-    /// Adds a component of the operator under a name of its own, with its settings in their order.
+    /// Adds a component of the operator under a name of its own, with its settings in their order. Its exports say which
+    /// extension point it serves.
     ///
     /// Looks into the bytes and does not compile them; [`prepare`](Self::prepare) does.
-    pub fn add(&mut self, name: &str, bytes: Vec<u8>, settings: &[(String, String)]) -> Result<(), PolicyError> {
-        if self.programs.contains_key(name) {
+    pub fn add(&self, name: &str, bytes: Vec<u8>, settings: &[(String, String)]) -> Result<(), PolicyError> {
+        let world = check(name, &bytes, &self.runtime.limits)?;
+        let key = (world.point, Arc::from(name));
+        let mut programs = self.change();
+        if programs.contains_key(&key) {
             return Err(PolicyError::Duplicate { policy: name.to_owned() });
         }
-        check(name, &bytes, &self.runtime.limits)?;
-        let settings = settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() }).collect();
         let description = format!("a component of {} bytes", bytes.len());
-        let program = Program::new(name, &description, PolicyOrigin::Custom, Cow::Owned(bytes), settings);
-        self.programs.insert(program.name.clone(), Arc::new(program));
+        let program =
+            Program::new(name, &description, PolicyOrigin::Custom, world, Cow::Owned(bytes), all(settings), 0);
+        programs.insert(key, Arc::new(program));
         Ok(())
     }
 
-    /// Compiles a policy on this thread, asks what it wants and gives it its settings. Not for the core's thread.
+    /// Compiles the policies of this name on this thread, asks what they want and gives them their settings. Not for the
+    /// core's thread.
     pub fn prepare(&self, policy: &str) -> Result<(), PolicyError> {
-        self.program(policy)?.prepare(&self.runtime).map(|_| ()).map_err(Clone::clone)
+        let named: Vec<_> = self.look().values().filter(|program| &*program.name == policy).cloned().collect();
+        if named.is_empty() {
+            let known = self.look().keys().map(|(_, name)| name.to_string()).collect();
+            return Err(PolicyError::Unknown { policy: policy.to_owned(), known });
+        }
+        for program in named {
+            program.prepare(&self.runtime).map_err(Clone::clone)?;
+        }
+        Ok(())
+    }
+
+    /// Compiles a generation of a policy on this thread, asks what it wants and gives it its settings. It decides nothing
+    /// before [`run`](Self::run). Not for the core's thread.
+    pub fn prepare_generation(
+        &self,
+        policy: &str,
+        generation: u64,
+        bytes: Vec<u8>,
+        settings: &[(String, String)],
+    ) -> Result<Prepared, PolicyError> {
+        let generation = self.examine(policy, generation, bytes, settings)?;
+        self.compile(&generation)?;
+        Ok(generation)
+    }
+
+    /// A generation of a policy that is compiled when it is first needed. Looks into the bytes.
+    pub fn examine(
+        &self,
+        policy: &str,
+        generation: u64,
+        bytes: Vec<u8>,
+        settings: &[(String, String)],
+    ) -> Result<Prepared, PolicyError> {
+        let world = check(policy, &bytes, &self.runtime.limits)?;
+        let description = format!("generation {generation}, a component of {} bytes", bytes.len());
+        let (origin, bytes) = (PolicyOrigin::Custom, Cow::Owned(bytes));
+        let program = Program::new(policy, &description, origin, world, bytes, all(settings), generation);
+        Ok(Prepared(Arc::new(program)))
+    }
+
+    /// Has a generation decide for its policy from the start: it is compiled when the first destination asks for it.
+    pub fn install(&self, generation: &Prepared) {
+        let program = &generation.0;
+        self.change().insert((program.world.point, program.name.clone()), program.clone());
+    }
+
+    /// Compiles a generation on this thread, unless that was done. Not for the core's thread.
+    pub fn compile(&self, generation: &Prepared) -> Result<(), PolicyError> {
+        generation.0.prepare(&self.runtime).map(|_| ()).map_err(Clone::clone)
+    }
+
+    /// Gives destinations what their policies remembered in a former run, for when they ask for them.
+    pub fn set_states(&self, states: Vec<KeptState>) {
+        for state in states {
+            self.runtime.attic.put(state, false, self.runtime.limits.states_kept_max);
+        }
+    }
+
+    /// What policies with generations remember on destinations, as far as it changed since the last call; at most
+    /// [`STATES_COLLECTED_MAX`] of them. A busy destination answers at its next batch, which is seen by the next call. Not
+    /// for the core's thread.
+    pub fn collect_states(&self) -> Vec<KeptState> {
+        let mut cells = self.cells.all();
+        if !cells.is_empty() {
+            // Not always the same ones first.
+            let first = self.collections.fetch_add(1, Ordering::Relaxed) * STATES_COLLECTED_MAX % cells.len();
+            cells.rotate_left(first);
+        }
+        let mut states = self.runtime.attic.collect(STATES_COLLECTED_MAX);
+        let more = STATES_COLLECTED_MAX - states.len();
+        states.extend(cells.iter().filter_map(|cell| cell.collect(&self.runtime)).take(more));
+        states
+    }
+
+    /// Has a generation decide for its policy: at once for new destinations, at the next batch boundary for those that
+    /// there are. Waits for no batch. Not for the core's thread.
+    pub fn run(&self, generation: &Prepared, takeover: Takeover) {
+        let program = &generation.0;
+        self.change().insert((program.world.point, program.name.clone()), program.clone());
+        for cell in self.cells.all() {
+            if cell.policy() == (program.world.point, &program.name) {
+                cell.offer(&self.runtime, program, takeover);
+            }
+        }
+    }
+
+    /// Has a generation look on wherever its policy decides, without effect; `None` ends that. Not for the core's thread.
+    pub fn shadow(&self, policy: &str, generation: Option<&Prepared>) {
+        let program = generation.map(|generation| &generation.0);
+        let mut shadows = self.shadows.lock().unwrap_or_else(PoisonError::into_inner);
+        match program {
+            Some(program) => drop(shadows.insert(program.name.clone(), program.clone())),
+            None => drop(shadows.remove(policy)),
+        }
+        drop(shadows);
+        for cell in self.cells.all() {
+            if &**cell.policy().1 == policy {
+                cell.offer_shadow(&self.runtime, program);
+            }
+        }
+    }
+
+    /// What the shadow of a policy found so far, by destination.
+    pub fn shadow_reports(&self, policy: &str) -> Vec<ShadowReport> {
+        let cells = self.cells.all();
+        let theirs = cells.iter().filter(|cell| &**cell.policy().1 == policy);
+        theirs.filter_map(|cell| cell.shadow_report()).collect()
+    }
+
+    /// Forgets a policy. Destinations that have it keep it until they ask anew.
+    pub fn forget(&self, policy: &str) {
+        let is_other =
+            |_: &(Point, Arc<str>), program: &mut Arc<Program>| &*program.name != policy || program.generation == 0;
+        self.change().retain(is_other);
+    }
+
+    /// What becomes of generations that take over; can be had once. When nobody reads it, only the log has it.
+    pub fn events(&self) -> Option<Receiver<SwapEvent>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn look(&self) -> RwLockReadGuard<'_, Programs> {
+        self.programs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, Programs> {
+        self.programs.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it holds.
@@ -100,7 +300,7 @@ impl WasmHost {
             instances_live: self.runtime.live.load(Ordering::Relaxed) as u64,
             ..HostStats::default()
         };
-        for program in self.programs.values() {
+        for program in self.look().values() {
             match program.get() {
                 Some(Ok(_)) => stats.policies_ready += 1,
                 Some(Err(_)) => stats.policies_refused += 1,
@@ -110,37 +310,48 @@ impl WasmHost {
         stats
     }
 
-    fn program(&self, policy: &str) -> Result<&Arc<Program>, PolicyError> {
-        self.programs.get(policy).ok_or_else(|| PolicyError::Unknown {
+    /// A policy on one destination, in the care of the keeper.
+    fn cell<F: Functions>(&self, policy: &str, destination: &str) -> Result<(Arc<Cell<F>>, Arc<Program>), PolicyError> {
+        let point = F::WORLD.point;
+        // Held until the cell is known: a generation that comes now finds it, or is found by it.
+        let programs = self.look();
+        let program = programs.get(&(point, Arc::from(policy))).ok_or_else(|| PolicyError::Unknown {
             policy: policy.to_owned(),
-            known: self.programs.keys().map(|name| name.to_string()).collect(),
-        })
+            known: programs.keys().filter(|(at, _)| *at == point).map(|(_, name)| name.to_string()).collect(),
+        })?;
+        if let Some(Err(error)) = program.get() {
+            return Err(error.clone());
+        }
+        program.request(&self.runtime);
+        let cell = Arc::new(Cell::<F>::new(&self.runtime, program.clone(), destination));
+        let kept: Arc<dyn Kept> = cell.clone();
+        self.cells.add(Arc::downgrade(&kept));
+        let shadow = self.shadows.lock().unwrap_or_else(PoisonError::into_inner).get(&program.name).cloned();
+        if let Some(shadow) = shadow.filter(|shadow| shadow.world.point == point) {
+            // The keeper makes its instance.
+            self.runtime.ask(Job::Shadow { cell: Arc::downgrade(&kept), program: shadow });
+        }
+        Ok((cell, program.clone()))
     }
 }
 
 impl PolicyHost for WasmHost {
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
-        let program = self.program(policy)?;
-        if let Some(Err(error)) = program.get() {
-            return Err(error.clone());
-        }
-        program.request(&self.runtime);
-        let cell = Arc::new(Cell::new(program.clone(), destination));
-        self.cells.add(&cell);
-        Ok(Box::new(WasmDispatch::new(self.runtime.clone(), cell)))
+        let (cell, program) = self.cell(policy, destination)?;
+        Ok(Box::new(WasmDispatch::new(self.runtime.clone(), cell, program)))
     }
 
     fn group_assignment(&self, policy: &str, _destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
         plugin::native::group_policy(policy)
     }
 
-    fn names(&self) -> Vec<PolicyInfo> {
+    fn names(&self, point: Point) -> Vec<PolicyInfo> {
         let info = |program: &Arc<Program>| PolicyInfo {
             name: program.name.to_string(),
             description: program.description.clone(),
             origin: program.origin,
         };
-        self.programs.values().map(info).collect()
+        self.look().values().filter(|program| program.world.point == point).map(info).collect()
     }
 
     fn symbols(&self) -> &Arc<SymbolTable> {
@@ -157,4 +368,8 @@ impl Drop for WasmHost {
             let _ = keeper.join();
         }
     }
+}
+
+fn all(settings: &[(String, String)]) -> Vec<Setting> {
+    settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() }).collect()
 }

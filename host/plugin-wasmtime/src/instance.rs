@@ -2,26 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plugin::SymbolTable;
-use wasmtime::component::{
-    ComponentExportIndex, ComponentNamedList, Instance, Lift, Linker, Lower, TypedFunc, WasmStr,
-};
-use wasmtime::{Engine, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
+use wasmtime::{Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
 
-use crate::bindings::{Batch, Change, Consumers, Level, Refusal, Requirements, SYMBOLS, Setting, TELEMETRY};
+use crate::bindings::{Refusal, Requirements, Setting};
 use crate::cell::{Counters, Seat};
 use crate::engine::Ticker;
+use crate::grants::LogBucket;
 use crate::program::Exports;
 use crate::runtime::Runtime;
+use crate::world::{Finder, Functions};
 
 type Describe = TypedFunc<(), (Requirements,)>;
 type Configure = TypedFunc<(Arc<[Setting]>,), (Result<(), String>,)>;
 type Snapshot = TypedFunc<(u32,), (Result<Vec<u8>, Refusal>,)>;
 type Restore = TypedFunc<(u32, Arc<[u8]>), (Result<(), Refusal>,)>;
-type MembersChanged = TypedFunc<(Vec<Change>,), ()>;
-type Plan = TypedFunc<(Arc<Batch>, Arc<Consumers>), (Vec<u32>,)>;
 
 /// Looks at a call that lasts long before it is cut whatever its CPU time.
 const SLICES_MAX: u32 = 50;
@@ -53,7 +51,7 @@ impl From<wasmtime::Error> for Fault {
 }
 
 impl Fault {
-    fn world(error: wasmtime::Error) -> Fault {
+    pub(crate) fn world(error: wasmtime::Error) -> Fault {
         Fault { kind: FaultKind::World, reason: format!("{error:#}") }
     }
 }
@@ -61,35 +59,15 @@ impl Fault {
 /// What the host keeps in a store.
 pub(crate) struct HostState {
     limits: StoreLimits,
-    symbols: Arc<SymbolTable>,
-    counters: Arc<Counters>,
-    policy: Arc<str>,
-    destination: Arc<str>,
+    pub(crate) symbols: Arc<SymbolTable>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) policy: Arc<str>,
+    pub(crate) destination: Arc<str>,
     call_ms_max: u64,
     /// The calling thread's CPU time when the call under way was first found to last long, and how often it was looked
     /// at since; cleared as a call begins.
     overdue: Option<(Duration, u32)>,
-    log: LogBucket,
-}
-
-/// Lines that may still be logged.
-struct LogBucket {
-    lines_per_second: u32,
-    line_bytes_max: usize,
-    left: u32,
-    filled: Instant,
-}
-
-impl LogBucket {
-    fn take(&mut self) -> bool {
-        if self.filled.elapsed() >= Duration::from_secs(1) {
-            self.left = self.lines_per_second;
-            self.filled = Instant::now();
-        }
-        let may = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        may
-    }
+    pub(crate) log: LogBucket,
 }
 
 /// Counts live instances of the host while it lives.
@@ -108,21 +86,18 @@ impl Drop for Permit {
     }
 }
 
-/// An instance of a component, not entered by two calls at once.
-pub(crate) struct Live {
+/// An instance of a component, not entered by two calls at once, with the functions of its world.
+pub(crate) struct Live<F> {
     store: Store<HostState>,
     instance: Instance,
-    members_changed: MembersChanged,
-    plan: Plan,
+    pub(crate) functions: F,
     call_ticks: u64,
-    /// True once it heard of the members.
-    pub(crate) told: bool,
     _permit: Permit,
 }
 
-impl Live {
+impl<F: Functions> Live<F> {
     /// A new instance that nobody spoke to yet.
-    pub(crate) fn new(runtime: &Runtime, seat: &Seat, exports: &Exports) -> Result<Live, Fault> {
+    pub(crate) fn new(runtime: &Runtime, seat: &Seat, exports: &Exports) -> Result<Live<F>, Fault> {
         let limits = &runtime.limits;
         let store_limits = StoreLimitsBuilder::new()
             .memory_size(limits.memory_bytes_max)
@@ -139,12 +114,7 @@ impl Live {
             destination: seat.destination.clone(),
             call_ms_max: limits.call_ms_max,
             overdue: None,
-            log: LogBucket {
-                lines_per_second: limits.log_lines_per_second_max,
-                line_bytes_max: limits.log_line_bytes_max,
-                left: limits.log_lines_per_second_max,
-                filled: Instant::now(),
-            },
+            log: LogBucket::new(limits),
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limits);
@@ -155,13 +125,18 @@ impl Live {
         store.set_epoch_deadline(call_ticks);
         let instance = exports.pre.instantiate(&mut store)?;
         drop(running);
-        let members_changed = instance.get_typed_func(&mut store, exports.members_changed).map_err(Fault::world)?;
-        let plan = instance.get_typed_func(&mut store, exports.plan).map_err(Fault::world)?;
+        let functions = F::bind(&mut Finder { instance: &instance, store: &mut store }, &exports.functions)?;
         let permit = Permit::take(&runtime.live);
-        Ok(Live { store, instance, members_changed, plan, call_ticks, told: false, _permit: permit })
+        Ok(Live { store, instance, functions, call_ticks, _permit: permit })
     }
 
-    fn call<P, R>(&mut self, ticker: &Ticker, func: &TypedFunc<P, R>, params: P) -> Result<R, Fault>
+    /// A function of the lifecycle failed outside the lifecycle's own calls.
+    pub(crate) fn count_lifecycle_fault(&self) {
+        self.store.data().counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls a function of the instance under the limits.
+    pub(crate) fn call<P, R>(&mut self, ticker: &Ticker, func: &TypedFunc<P, R>, params: P) -> Result<R, Fault>
     where
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
@@ -178,10 +153,10 @@ impl Live {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift,
     {
-        self.instance.get_typed_func(&mut self.store, index).map_err(Fault::world)
+        Finder { instance: &self.instance, store: &mut self.store }.typed(index)
     }
 
-    /// Says whether all the functions have the types of the world.
+    /// Says whether the functions of the lifecycle have its types; those of the world were checked when they were bound.
     pub(crate) fn typecheck(&mut self, exports: &Exports) -> Result<(), Fault> {
         let _: Describe = self.function(&exports.describe)?;
         let _: Configure = self.function(&exports.configure)?;
@@ -225,21 +200,6 @@ impl Live {
         let func: Restore = self.function(&exports.restore)?;
         Ok(self.call(ticker, &func, (format, state.clone()))?.0)
     }
-
-    pub(crate) fn members_changed(&mut self, ticker: &Ticker, changes: Vec<Change>) -> Result<(), Fault> {
-        let func = self.members_changed;
-        self.call(ticker, &func, (changes,))
-    }
-
-    pub(crate) fn plan(
-        &mut self,
-        ticker: &Ticker,
-        batch: Arc<Batch>,
-        consumers: Arc<Consumers>,
-    ) -> Result<Vec<u32>, Fault> {
-        let func = self.plan;
-        Ok(self.call(ticker, &func, (batch, consumers))?.0)
-    }
 }
 
 /// Ticks until a call is looked at. The epoch moves at any time, so n ticks last between n - 1 and n of them.
@@ -263,39 +223,6 @@ fn overdue(mut context: StoreContextMut<'_, HostState>) -> wasmtime::Result<Upda
 }
 
 /// CPU time of the calling thread so far; zero where the system does not tell, which cuts calls by [`SLICES_MAX`] alone.
-fn thread_cpu_time() -> Duration {
+pub(crate) fn thread_cpu_time() -> Duration {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
-}
-
-/// What is granted to a component: `telemetry.log` and `symbols.text`.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
-    let mut linker = Linker::new(engine);
-    linker
-        .instance(TELEMETRY)?
-        .func_wrap("log", |context: StoreContextMut<'_, HostState>, (level, text)| log(context, level, &text))?;
-    linker.instance(SYMBOLS)?.func_wrap("text", |context: StoreContextMut<'_, HostState>, (symbol,): (u32,)| {
-        Ok((context.data().symbols.text(symbol).unwrap_or_else(|| Arc::from("")),))
-    })?;
-    Ok(linker)
-}
-
-fn log(mut context: StoreContextMut<'_, HostState>, level: Level, text: &WasmStr) -> wasmtime::Result<()> {
-    let state = context.data_mut();
-    if !state.log.take() {
-        state.counters.log_lines_dropped.fetch_add(1, Ordering::Relaxed);
-        return Ok(());
-    }
-    let text = text.to_str(&context)?;
-    let state = context.data();
-    let end = text.floor_char_boundary(state.log.line_bytes_max);
-    // A guest must not be able to forge lines of the broker.
-    let line: String = text[..end].chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
-    let (policy, destination) = (&*state.policy, &*state.destination);
-    match level {
-        Level::Debug => tracing::debug!(policy, destination, "policy says: {line}"),
-        Level::Info => tracing::info!(policy, destination, "policy says: {line}"),
-        Level::Warn => tracing::warn!(policy, destination, "policy says: {line}"),
-        Level::Error => tracing::error!(policy, destination, "policy says: {line}"),
-    }
-    Ok(())
 }

@@ -5,10 +5,11 @@
 //! its native twin decides that batch.
 //!
 //! Start reading at [`WasmHost`], then `dispatch.rs`, which is the hot path, and `keeper.rs`, which does all that is slow.
+//! What all extension points share is in `cell.rs` and `instance.rs`; `world.rs` says what each adds to it.
 //!
 //! ```text
 //!  core thread                                   keeper thread
-//!  plan ─ Live ────────────────> guest           compile, describe, configure (once per policy)
+//!  call ─ Live ────────────────> guest           compile, describe, configure (once per policy)
 //!       ─ Empty/Asleep: make here (10-20 us)     make an instance anew after a fault, after a pause
 //!       ─ fault: drop the store ──── job ──────> put the idlest to sleep when too many are alive
 //!       ─ everything else: native twin           drop stores
@@ -24,14 +25,24 @@ mod cell;
 mod check;
 mod dispatch;
 mod engine;
+mod grants;
 mod host;
 mod instance;
 mod keeper;
 mod limits;
+mod probation;
 mod program;
 mod runtime;
+mod shadow;
+mod state;
 mod stock;
+mod swap;
+mod world;
 
-pub use crate::host::{HostStats, WasmHost};
+pub use crate::check::{Inspection, inspect};
+pub use crate::host::{HostStats, Prepared, STATES_COLLECTED_MAX, WasmHost};
 pub use crate::limits::Limits;
+pub use crate::shadow::{ShadowReport, Sides};
+pub use crate::state::KeptState;
 pub use crate::stock::{Stock, stock};
+pub use crate::swap::{SwapEvent, Takeover};

@@ -36,6 +36,8 @@ pub struct Limits {
     pub properties_max: usize,
     /// State of a policy on one destination. Default 64 KiB.
     pub state_bytes_max: u32,
+    /// Destinations without consumers whose states are kept. Default 10 000.
+    pub states_kept_max: usize,
     /// Instances that stay alive. Beyond it the idlest are put to sleep; at twice as many no more are made until that is
     /// done, and the native twins decide. Default 256.
     pub instances_live_max: usize,
@@ -48,6 +50,21 @@ pub struct Limits {
     pub backoff_min: Duration,
     /// The longest pause. Default 30 s.
     pub backoff_max: Duration,
+    /// Share of the core's time that a shadow may take, percent. Default 10.
+    pub shadow_percent_max: u32,
+    /// How long a generation that took over is watched, and the one before stays warm. Default 60 s.
+    pub probation_ms: u64,
+    /// Faults of a generation on probation until it has to go: traps, overruns of the deadline, answers of the wrong length.
+    /// Default 0: the first one ends it.
+    pub probation_faults_max: u32,
+    /// Corrected answers of a generation on probation in a hundred rows. Default 5.
+    pub probation_corrected_percent_max: u64,
+    /// Rows before that share is judged. Default 256.
+    pub probation_rows_min: u64,
+    /// How many times as much a row may cost as with the generation before. Default 10.
+    pub probation_cost_times_max: u32,
+    /// A call that takes less than this is never too slow, microseconds. Default 200.
+    pub probation_call_us_min: u64,
     /// Batches that a policy decides in a row until its failures are forgotten. Default 64.
     pub batches_until_recovered: u32,
 }
@@ -69,11 +86,19 @@ impl Default for Limits {
             rows_max: 1_024,
             properties_max: 8,
             state_bytes_max: 64 << 10,
+            states_kept_max: 10_000,
             instances_live_max: 256,
             log_lines_per_second_max: 20,
             log_line_bytes_max: 1 << 10,
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
+            shadow_percent_max: 10,
+            probation_ms: 60_000,
+            probation_faults_max: 0,
+            probation_corrected_percent_max: 5,
+            probation_rows_min: 256,
+            probation_cost_times_max: 10,
+            probation_call_us_min: 200,
             batches_until_recovered: 64,
         }
     }

@@ -4,17 +4,19 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use plugin::{Columns, PolicyError, PolicyOrigin, Property, QueueDispatch, native};
+use plugin::{Columns, Fallback, PolicyError, PolicyOrigin, Property, QueueDispatch, native};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::Limits;
-use crate::bindings::{LIFECYCLE, QUEUE_DISPATCH, Requirements, Setting};
+use crate::bindings::{LIFECYCLE, Requirements, Setting};
 use crate::cell::Seat;
 use crate::check::check;
+use crate::dispatch::WORLD;
 use crate::instance::{Fault, FaultKind, HostState, Live};
 use crate::keeper::Job;
 use crate::runtime::Runtime;
 use crate::stock::Stock;
+use crate::world::{Functions, World};
 
 /// Rows of a policy that leaves the number to the broker.
 const ROWS_DEFAULT: u32 = 256;
@@ -24,10 +26,13 @@ pub(crate) struct Program {
     pub(crate) name: Arc<str>,
     pub(crate) description: String,
     pub(crate) origin: PolicyOrigin,
+    pub(crate) world: &'static World,
     pub(crate) bytes: Cow<'static, [u8]>,
     pub(crate) settings: Arc<[Setting]>,
     /// The native twin and its settings, for a stock policy; round robin for others.
     native: Option<(&'static native::Twin, Vec<(String, String)>)>,
+    /// 0 for a policy that has no generations.
+    pub(crate) generation: u64,
     ready: OnceLock<Result<Ready, PolicyError>>,
     /// True once the keeper was asked to compile it.
     requested: AtomicBool,
@@ -44,6 +49,8 @@ pub(crate) struct Ready {
     pub(crate) rows_max: usize,
     /// 0 if the policy keeps no state.
     pub(crate) state_version: u32,
+    /// Formats of states that it takes over.
+    pub(crate) restores: Vec<u32>,
 }
 
 /// Where the functions of the world are in the component.
@@ -53,8 +60,8 @@ pub(crate) struct Exports {
     pub(crate) configure: ComponentExportIndex,
     pub(crate) snapshot: ComponentExportIndex,
     pub(crate) restore: ComponentExportIndex,
-    pub(crate) members_changed: ComponentExportIndex,
-    pub(crate) plan: ComponentExportIndex,
+    /// Those of the world, in its order.
+    pub(crate) functions: Vec<ComponentExportIndex>,
 }
 
 impl Program {
@@ -62,16 +69,20 @@ impl Program {
         name: &str,
         description: &str,
         origin: PolicyOrigin,
+        world: &'static World,
         bytes: Cow<'static, [u8]>,
         settings: Vec<Setting>,
+        generation: u64,
     ) -> Program {
         Program {
             name: name.into(),
             description: description.to_owned(),
             origin,
+            world,
             bytes,
             settings: settings.into(),
             native: None,
+            generation,
             ready: OnceLock::new(),
             requested: AtomicBool::new(false),
         }
@@ -81,8 +92,9 @@ impl Program {
     pub(crate) fn stock(name: &str, stock: &Stock, settings: &[(String, String)]) -> Program {
         let told = settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() }).collect();
         let bytes = Cow::Borrowed(stock.bytes);
+        let origin = PolicyOrigin::Stock;
         let twin = native::twin(stock.name).map(|twin| (twin, settings.to_vec()));
-        Program { native: twin, ..Program::new(name, stock.description, PolicyOrigin::Stock, bytes, told) }
+        Program { native: twin, ..Program::new(name, stock.description, origin, &WORLD, bytes, told, 0) }
     }
 
     /// Who decides what the component cannot.
@@ -94,6 +106,18 @@ impl Program {
     /// The compiled component if it is there by now, without waiting.
     pub(crate) fn get(&self) -> Option<Result<&Ready, &PolicyError>> {
         self.ready.get().map(Result::as_ref)
+    }
+
+    /// The compiled component, or why the native twin decides in its place.
+    pub(crate) fn ready_or_fallback(self: &Arc<Program>, runtime: &Runtime) -> Result<&Ready, Fallback> {
+        match self.get() {
+            Some(Ok(ready)) => Ok(ready),
+            Some(Err(_)) => Err(Fallback::Refused),
+            None => {
+                self.request(runtime);
+                Err(Fallback::Warming)
+            }
+        }
     }
 
     /// Asks the keeper once to compile it.
@@ -109,22 +133,21 @@ impl Program {
     }
 
     fn compile(&self, runtime: &Runtime) -> Result<Ready, PolicyError> {
-        check(&self.name, &self.bytes, &runtime.limits)?;
+        let world = check(&self.name, &self.bytes, &runtime.limits)?;
+        if world.point != self.world.point {
+            let reason = format!("it is of world {} where {} is wanted", world.name, self.world.name);
+            return Err(PolicyError::WrongWorld { policy: self.name.to_string(), reason });
+        }
         let component = Component::from_binary(&runtime.engine, &self.bytes).map_err(|error| {
             PolicyError::NotComponent { policy: self.name.to_string(), reason: format!("{error:#}") }
         })?;
         let exports = self.exports(runtime, &component)?;
-        let seat = Seat::rehearsal(self.name.clone());
-        let mut live = Live::new(runtime, &seat, &exports).map_err(|fault| self.faulty("instantiation", fault))?;
-        live.typecheck(&exports).map_err(|fault| self.faulty("its types", fault))?;
-        live.configure(&runtime.ticker, &exports, &self.settings)
-            .map_err(|fault| self.faulty("configure", fault))?
-            .map_err(|reason| self.refused(format!("it refuses its settings: {reason}")))?;
-        let wanted = live.describe(&runtime.ticker, &exports).map_err(|fault| self.faulty("describe", fault))?;
+        let wanted = (self.world.rehearse)(self, runtime, &exports)?;
         self.ready(exports, wanted, &runtime.limits)
     }
 
     fn exports(&self, runtime: &Runtime, component: &Component) -> Result<Exports, PolicyError> {
+        let world = self.world;
         let wrong = |reason: String| PolicyError::WrongWorld { policy: self.name.to_string(), reason };
         let pre = runtime.linker.instantiate_pre(component).map_err(|error| wrong(format!("{error:#}")))?;
         let index = |interface: &str, function: &str| {
@@ -138,13 +161,16 @@ impl Program {
             configure: index(LIFECYCLE, "configure")?,
             snapshot: index(LIFECYCLE, "snapshot")?,
             restore: index(LIFECYCLE, "restore")?,
-            members_changed: index(QUEUE_DISPATCH, "members-changed")?,
-            plan: index(QUEUE_DISPATCH, "plan")?,
+            functions: world.functions.iter().map(|name| index(world.interface, name)).collect::<Result<_, _>>()?,
             pre,
         })
     }
 
     fn ready(&self, exports: Exports, wanted: Requirements, limits: &Limits) -> Result<Ready, PolicyError> {
+        if !self.world.properties && !wanted.properties.is_empty() {
+            let names = wanted.properties.join(", ");
+            return Err(self.refused(format!("it wants message properties as columns, which are not shown: {names}")));
+        }
         if wanted.properties.len() > limits.properties_max {
             let (have, limit) = (wanted.properties.len(), limits.properties_max);
             return Err(self.refused(format!("it wants {have} properties where properties_max is {limit}")));
@@ -155,7 +181,7 @@ impl Program {
         let properties = properties.collect::<Result<Vec<_>, _>>()?;
         let mut columns = Columns::NONE;
         for id in &wanted.columns {
-            let column = Columns::from_id(*id);
+            let column = Columns::from_id(*id).filter(|_| self.world.columns);
             columns |= column.ok_or_else(|| self.refused(format!("it wants column {id}, which is not known here")))?;
         }
         if wanted.state_version != 0 && !wanted.restores.contains(&wanted.state_version) {
@@ -167,7 +193,25 @@ impl Program {
         column_ids.dedup();
         let rows_wanted = if wanted.max_rows == 0 { ROWS_DEFAULT } else { wanted.max_rows };
         let rows_max = (rows_wanted as usize).min(limits.rows_max).max(1);
-        Ok(Ready { exports, columns, column_ids, properties, rows_max, state_version: wanted.state_version })
+        let (state_version, restores) = (wanted.state_version, wanted.restores);
+        Ok(Ready { exports, columns, column_ids, properties, rows_max, state_version, restores })
+    }
+
+    /// Makes an instance that serves nobody: checks the types of its functions, asks what it wants and gives it its
+    /// settings.
+    pub(crate) fn rehearse<F: Functions>(
+        &self,
+        runtime: &Runtime,
+        exports: &Exports,
+    ) -> Result<Requirements, PolicyError> {
+        let seat = Seat::rehearsal(self.name.clone());
+        let made = Live::<F>::new(runtime, &seat, exports);
+        let mut live = made.map_err(|fault| self.faulty("instantiation", fault))?;
+        live.typecheck(exports).map_err(|fault| self.faulty("its types", fault))?;
+        live.configure(&runtime.ticker, exports, &self.settings)
+            .map_err(|fault| self.faulty("configure", fault))?
+            .map_err(|reason| self.refused(format!("it refuses its settings: {reason}")))?;
+        live.describe(&runtime.ticker, exports).map_err(|fault| self.faulty("describe", fault))
     }
 
     fn refused(&self, reason: String) -> PolicyError {

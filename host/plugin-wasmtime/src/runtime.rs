@@ -10,8 +10,11 @@ use wasmtime::component::Linker;
 
 use crate::Limits;
 use crate::engine::{Ticker, engine};
-use crate::instance::{HostState, Live, linker};
+use crate::grants::linker;
+use crate::instance::HostState;
 use crate::keeper::Job;
+use crate::state::Attic;
+use crate::swap::SwapEvent;
 
 /// Shared by the host, its policies and the keeper.
 pub(crate) struct Runtime {
@@ -20,21 +23,39 @@ pub(crate) struct Runtime {
     pub(crate) ticker: Ticker,
     pub(crate) limits: Limits,
     pub(crate) symbols: Arc<SymbolTable>,
+    pub(crate) attic: Attic,
     /// Instances that are alive.
     pub(crate) live: Arc<AtomicUsize>,
     /// True while the keeper is asked to put instances to sleep.
     pub(crate) crowded: AtomicBool,
     jobs: SyncSender<Job>,
+    events: SyncSender<SwapEvent>,
 }
 
 impl Runtime {
-    pub(crate) fn new(limits: Limits, jobs: SyncSender<Job>) -> Result<Runtime, PolicyError> {
+    pub(crate) fn new(
+        limits: Limits,
+        jobs: SyncSender<Job>,
+        events: SyncSender<SwapEvent>,
+    ) -> Result<Runtime, PolicyError> {
         let broken = |reason: String| PolicyError::Engine { reason };
         let engine = engine(&limits).map_err(|error| broken(format!("{error:#}")))?;
         let linker = linker(&engine).map_err(|error| broken(format!("{error:#}")))?;
         let ticker = Ticker::start(&engine).map_err(|error| broken(format!("no thread for the ticker: {error}")))?;
         let (symbols, live) = (Arc::default(), Arc::default());
-        Ok(Runtime { engine, linker, ticker, limits, symbols, live, crowded: AtomicBool::new(false), jobs })
+        let attic = Attic::default();
+        Ok(Runtime {
+            attic,
+            engine,
+            linker,
+            ticker,
+            limits,
+            symbols,
+            live,
+            crowded: AtomicBool::new(false),
+            jobs,
+            events,
+        })
     }
 
     /// Gives the keeper a job; false if it has too many, or is gone.
@@ -42,8 +63,33 @@ impl Runtime {
         self.jobs.try_send(job).is_ok()
     }
 
+    /// Tells whoever keeps the generations; without room for it only the log has it.
+    pub(crate) fn tell(&self, event: SwapEvent) {
+        match &event {
+            SwapEvent::Refused { policy, destination, generation, reason } => {
+                tracing::warn!(
+                    policy,
+                    destination,
+                    generation,
+                    reason,
+                    "policy generation is not taken; the one before goes on"
+                );
+            }
+            SwapEvent::Undone { policy, destination, generation, reason } => {
+                tracing::warn!(
+                    policy,
+                    destination,
+                    generation,
+                    reason,
+                    "policy generation does not do well; the one before decides again"
+                );
+            }
+        }
+        let _ = self.events.try_send(event);
+    }
+
     /// Lets the keeper drop an instance: giving its memory back takes longer than a call.
-    pub(crate) fn bury(&self, live: Box<Live>) {
+    pub(crate) fn bury(&self, live: Box<dyn Send>) {
         match self.jobs.try_send(Job::Bury(live)) {
             Ok(()) => {}
             Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => drop(job),

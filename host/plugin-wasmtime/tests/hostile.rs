@@ -158,7 +158,7 @@ fn refused_settings_are_said_when_the_component_is_prepared() {
     let configure = r#"
         (i32.store8 (i32.const 160) (i32.const 1)) (i32.store (i32.const 164) (i32.const 300))
         (i32.store (i32.const 168) (i32.const 2)) (i32.store16 (i32.const 300) (i32.const 0x6f6e)) (i32.const 160)"#;
-    let mut host = WasmHost::new(Limits::default()).unwrap();
+    let host = WasmHost::new(Limits::default()).unwrap();
     host.add("guest", component_with("", configure, TRAP), &[("colour".into(), "red".into())]).unwrap();
     let error = host.prepare("guest").unwrap_err();
     assert_eq!(error.to_string(), "policy guest was refused: it refuses its settings: no");
@@ -166,7 +166,7 @@ fn refused_settings_are_said_when_the_component_is_prepared() {
 }
 
 fn refusal(bytes: &[u8]) -> PolicyError {
-    let mut host = WasmHost::new(Limits::default()).unwrap();
+    let host = WasmHost::new(Limits::default()).unwrap();
     host.add("guest", bytes.to_vec(), &[]).and_then(|()| host.prepare("guest")).unwrap_err()
 }
 

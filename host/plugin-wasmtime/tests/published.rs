@@ -20,7 +20,7 @@ fn plan(policy: &mut dyn QueueDispatch, rows: usize, consumers: &[ConsumerRow]) 
 fn components_of_every_version_decide_as_they_did() {
     for (version, name, bytes) in PUBLISHED {
         let limits = Limits { call_ms_max: 2_000, ..Limits::default() };
-        let mut host = WasmHost::new(limits).expect("the engine starts");
+        let host = WasmHost::new(limits).expect("the engine starts");
         host.add("old", bytes.to_vec(), &[]).unwrap_or_else(|error| panic!("{name} {version}: {error}"));
         host.prepare("old").unwrap_or_else(|error| panic!("{name} {version}: {error}"));
         let mut old = host.queue_dispatch("old", "orders").expect("it is there");
@@ -43,7 +43,7 @@ fn components_of_every_version_decide_as_they_did() {
 /// A component that takes no settings still says so.
 #[test]
 fn a_component_of_an_old_version_refuses_settings_in_its_own_words() {
-    let mut host = WasmHost::new(Limits::default()).expect("the engine starts");
+    let host = WasmHost::new(Limits::default()).expect("the engine starts");
     let settings = [("colour".to_owned(), "red".to_owned())];
     host.add("old", PUBLISHED[0].2.to_vec(), &settings).expect("the component is accepted");
     let error = host.prepare("old").unwrap_err().to_string();

@@ -40,7 +40,7 @@ fn component(stock: &Stock) -> Vec<u8> {
 /// same: members that come and go, credit, selectors, columns.
 #[test]
 fn stock_policies_plan_as_their_native_twins_do() {
-    let mut host = WasmHost::new(ample()).expect("the engine starts");
+    let host = WasmHost::new(ample()).expect("the engine starts");
     for stock in stock() {
         let (mut taken, mut refused) = (0, 0);
         for seed in 0..12 {
@@ -85,7 +85,7 @@ fn stock_policies_plan_as_their_native_twins_do() {
 #[test]
 fn a_policy_that_slept_goes_on_where_it_was() {
     for stock in stock() {
-        let mut host = WasmHost::new(Limits { instances_live_max: 4, ..ample() }).expect("the engine starts");
+        let host = WasmHost::new(Limits { instances_live_max: 4, ..ample() }).expect("the engine starts");
         host.add("judged", component(stock), &[]).expect("a component");
         host.prepare("judged").expect("it compiles");
         let twin = native::twin(stock.name).expect("each has a twin");
@@ -122,7 +122,7 @@ fn a_policy_that_slept_goes_on_where_it_was() {
 /// A stock policy with settings decides by them from the first batch on, whoever decides it.
 #[test]
 fn a_named_stock_policy_has_its_settings_while_it_warms_up_too() {
-    let mut host = WasmHost::new(ample()).expect("the engine starts");
+    let host = WasmHost::new(ample()).expect("the engine starts");
     let settings = [("when-busy".to_owned(), "spill".to_owned()), ("property".to_owned(), "customer".to_owned())];
     host.add_stock("by-customer", "sticky-by-property", &settings).expect("good settings");
     let mut policy = host.queue_dispatch("by-customer", "orders").expect("it is there");

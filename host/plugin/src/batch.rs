@@ -65,6 +65,11 @@ impl Columns {
         self.0 & other.0 == other.0
     }
 
+    /// What is in this set and not in `other`.
+    pub fn without(self, other: Columns) -> Columns {
+        Columns(self.0 & !other.0)
+    }
+
     /// True if the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0

@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::{Columns, DispatchBatch, GroupAssignment, MemberChange, PolicyError, Property, SymbolTable};
+use crate::{
+    Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, Property, SymbolTable,
+};
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
 ///
 /// An answer always comes, at the latest after the host's deadline: if the policy fails, its native twin decides that
 /// very batch. The answer is advice; the core passes it through [`PlanCheck`](crate::PlanCheck) before it acts.
 pub trait QueueDispatch: Send {
+    /// A batch is about to be gathered: this is where another generation takes over, so that the columns of the batch are
+    /// those that it wants. `now_ms` is the broker's time in ms since 1970.
+    fn boundary(&mut self, now_ms: u64) {
+        let _ = now_ms;
+    }
+
     /// The columns to fill for the next plan. Ask before each batch: a policy that is not ready yet wants none.
     fn wants(&self) -> Columns;
 
@@ -25,6 +33,11 @@ pub trait QueueDispatch: Send {
 
     /// Clears `out`, then puts a slot or [`LEAVE`](crate::LEAVE) there for each row of the batch.
     fn plan(&mut self, batch: &DispatchBatch<'_>, out: &mut Vec<u32>) -> Decided;
+
+    /// The plan just given for `rows` rows had to be corrected. Not called for a plan that was right.
+    fn corrected(&mut self, rows: usize, corrections: &Corrections) {
+        let _ = (rows, corrections);
+    }
 
     /// What happened so far and how it stands.
     fn stats(&self) -> PolicyStats;
@@ -81,6 +94,14 @@ pub enum PolicyState {
 pub struct PolicyStats {
     /// How it stands now.
     pub state: PolicyState,
+    /// The generation that decides; 0 for a policy that has none: native, stock or named in the configuration file.
+    pub generation: u64,
+    /// Times that another generation took over.
+    pub swaps: u64,
+    /// Times that another generation was to take over and the one before went on: it did not take the state.
+    pub swaps_refused: u64,
+    /// Times that a generation on probation went back to the one before.
+    pub swaps_undone: u64,
     /// Rows that plans were asked about.
     pub rows: u64,
     /// Batches that the policy decided.
@@ -155,7 +176,7 @@ pub enum PolicyOrigin {
     Custom,
 }
 
-/// A policy that may be named in a destination's configuration.
+/// A policy that may be named in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyInfo {
     /// The name to write in the configuration.
@@ -168,14 +189,22 @@ pub struct PolicyInfo {
 
 /// Makes policies by name. One host serves the whole broker.
 pub trait PolicyHost: Send {
-    /// The policy `policy` for `destination`. Cheap: nothing is compiled on the caller's thread.
+    /// The policy that `destination` gets when its settings say `policy`, see [`policy_for`](Self::policy_for). Cheap:
+    /// nothing is compiled on the caller's thread.
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError>;
 
     /// The group policy `policy` for `destination`. As cheap.
     fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError>;
 
-    /// The dispatch policies that can be asked for, by name in ascending order.
-    fn names(&self) -> Vec<PolicyInfo>;
+    /// The name of the policy that `destination` gets when its settings say `policy`: another one where somebody bound
+    /// another one to it.
+    fn policy_for(&self, policy: &str, destination: &str) -> String {
+        let _ = destination;
+        policy.to_owned()
+    }
+
+    /// The policies of `point` that can be asked for, by name in ascending order.
+    fn names(&self, point: Point) -> Vec<PolicyInfo>;
 
     /// The table in which the core interns the texts of symbol columns.
     fn symbols(&self) -> &Arc<SymbolTable>;

@@ -36,15 +36,15 @@ pub enum PolicyError {
         reason: String,
     },
     /// The component asks for what a policy is not given.
-    #[error("policy {policy} imports what a queue policy is not given: {}", imports.join(", "))]
+    #[error("policy {policy} imports what a policy is not given: {}", imports.join(", "))]
     ForbiddenImports {
         /// Its name.
         policy: String,
         /// All the imports that are not granted.
         imports: Vec<String>,
     },
-    /// The component lacks exports of the world, or has them with other types.
-    #[error("policy {policy} does not implement world jackfield:policy/queue-policy@0.1.0: {reason}")]
+    /// The component lacks exports of a world, or has them with other types.
+    #[error("policy {policy} implements no world of jackfield:policy@0.1.0: {reason}")]
     WrongWorld {
         /// Its name.
         policy: String,

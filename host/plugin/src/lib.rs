@@ -20,6 +20,7 @@ mod dispatch;
 mod error;
 mod groups;
 pub mod native;
+mod point;
 mod property;
 mod symbols;
 
@@ -32,5 +33,6 @@ pub use crate::error::PolicyError;
 pub use crate::groups::{
     GROUP_MOVES_MAX, GROUP_ROWS_MAX, GroupAssignment, GroupBatch, GroupCheck, GroupMove, group_hash,
 };
+pub use crate::point::Point;
 pub use crate::property::{Property, PropertyColumn, PropertyForm, text_hash};
 pub use crate::symbols::{SYMBOL_ABSENT, SymbolLimits, SymbolStats, SymbolTable};

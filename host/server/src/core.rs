@@ -5,18 +5,18 @@
 //! ([`Core::run`]) goes on with whatever is left.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use broker::{Broker, LoadId};
+use broker::{Broker, KeepId, LoadId};
 use message::{Command, ConnectionKey, Event, Position, Sequence};
 use rustc_hash::FxHashMap;
 
 use crate::inbox::{Batch, Content, Inbox, Input};
 use crate::outbox::Outbox;
+use crate::queue::Queue;
 use crate::report;
-use crate::writer::Queue;
 
 /// Longest sleep without news, ms.
 const SLEEP_MAX_MS: i64 = 1_000;
@@ -44,8 +44,15 @@ struct Machine {
     outboxes: FxHashMap<ConnectionKey, Arc<Outbox>>,
     inputs: Vec<Input>,
     batches: Vec<Batch>,
+    /// Who waits for facts to be durable.
+    keeping: FxHashMap<KeepId, SyncSender<()>>,
+    keep_next: KeepId,
     /// What the writer was last told that somebody waits for.
     wanted: Position,
+    /// Who makes this step can append what it leads to …
+    may_append: bool,
+    /// … and has to.
+    append: bool,
 }
 
 /// Milliseconds since 1970.
@@ -67,7 +74,11 @@ impl Core {
             outboxes: FxHashMap::default(),
             inputs: Vec::new(),
             batches: Vec::new(),
+            keeping: FxHashMap::default(),
+            keep_next: 0,
             wanted: 0,
+            may_append: false,
+            append: false,
         };
         Core {
             inbox: Inbox::default(),
@@ -82,31 +93,43 @@ impl Core {
 
     /// Brings news and sees that they are read.
     pub(crate) fn push(&self, input: Input) {
-        self.inbox.push(input);
+        self.put(input);
         self.work();
     }
 
-    /// Brings news and leaves them to the machine's own thread: for a caller that has other things to do.
-    pub(crate) fn leave(&self, input: Input) {
+    /// Brings news, which are read in some next step.
+    pub(crate) fn put(&self, input: Input) {
         self.inbox.push(input);
+    }
+
+    /// Has the machine's own thread read what was brought: for a caller that has other things to do.
+    pub(crate) fn wake(&self) {
         self.inbox.wake();
     }
 
-    /// Brings commands and sees that they are read.
+    /// Brings commands and sees that they are read, and if need be that what follows is durable.
     pub(crate) fn push_batch(&self, batch: Batch) {
         self.inbox.push_batch(batch);
-        self.work();
+        if self.work_once(true) && self.writer.append_here(|position| self.put(Input::Persisted(position))) {
+            self.work();
+        }
     }
 
     /// Works one step unless somebody works already, who will look into the inbox once more afterwards. What comes in
     /// during this step is left to the machine's own thread, so that nobody is kept from work of its own for long.
-    fn work(&self) {
-        let Ok(machine) = self.machine.try_lock() else { return };
-        let due = self.step(machine);
+    pub(crate) fn work(&self) {
+        self.work_once(false);
+    }
+
+    /// As [`Core::work`]. True when the caller, who `may_append`, has to append what the step led to.
+    fn work_once(&self, may_append: bool) -> bool {
+        let Ok(machine) = self.machine.try_lock() else { return false };
+        let Step { due, append } = self.step(machine, may_append);
         let early = due.is_some_and(|due| due < self.sleeps_until_ms.load(Ordering::Relaxed));
         if early || !self.inbox.is_empty(self.takes_batches()) {
             self.inbox.wake();
         }
+        append
     }
 
     /// Works until the last step is made. Returns whether the machine panicked, whoever worked it then.
@@ -118,7 +141,7 @@ impl Core {
             let now = now_ms();
             let due = machine.broker.poll_timeout().unwrap_or(i64::MAX).min(now + SLEEP_MAX_MS);
             if due <= now || !self.inbox.is_empty(self.takes_batches()) {
-                self.step(machine);
+                self.step(machine, false);
                 continue;
             }
             // Before the lock is released: who makes the next step sees it.
@@ -135,21 +158,31 @@ impl Core {
             && self.writer.backlog_bytes.load(Ordering::Relaxed) < self.journal_backlog_bytes_max
     }
 
-    /// Returns when the next step is due if nothing comes before.
-    fn step(&self, mut machine: MutexGuard<'_, Machine>) -> Option<i64> {
+    fn step(&self, mut machine: MutexGuard<'_, Machine>, may_append: bool) -> Step {
         // Who is woken waits for the guard and finds the machine poisoned.
         let _alarm = Alarm(&self.inbox);
         if self.ended.load(Ordering::Acquire) {
-            return None;
+            return Step::default();
         }
         let machine = &mut *machine;
+        machine.may_append = may_append;
         self.inbox.take(&mut machine.inputs, &mut machine.batches, self.takes_batches());
         if machine.step(&self.stopping) {
             self.ended.store(true, Ordering::Release);
+            self.inbox.close();
             self.inbox.wake();
         }
-        machine.broker.poll_timeout()
+        Step { due: machine.broker.poll_timeout(), append: std::mem::take(&mut machine.append) }
     }
+}
+
+/// What follows from a step.
+#[derive(Default)]
+struct Step {
+    /// When the next one is due if nothing comes before, ms since 1970.
+    due: Option<i64>,
+    /// Who made it has to append what it led to.
+    append: bool,
 }
 
 /// Wakes the machine's own thread when a step panics, whoever made it.
@@ -173,6 +206,19 @@ impl Machine {
                 Input::Persisted(position) => self.broker.persisted(position),
                 Input::Loaded(id, bodies) => self.broker.loaded(id, bodies),
                 Input::Room(room) => self.broker.journal_room(room),
+                Input::Keep(facts, done) => {
+                    self.keep_next += 1;
+                    self.keeping.insert(self.keep_next, done);
+                    self.broker.keep(facts, self.keep_next);
+                }
+                Input::PoliciesChanged(done) => {
+                    self.broker.policies_changed();
+                    // Who asked may have given up.
+                    let _ = done.try_send(());
+                }
+                Input::Explain(queue, answer) => {
+                    let _ = answer.try_send(self.broker.explain(&queue, now));
+                }
                 Input::Report => report::to_log(&self.broker),
                 Input::Stop => stopping.store(true, Ordering::Relaxed),
             }
@@ -219,7 +265,12 @@ impl Machine {
         let awaited = self.broker.awaited();
         if pushed || awaited > self.wanted {
             self.wanted = awaited;
-            self.writer.want(awaited, self.broker.take_receipts_awaited());
+            self.append |= self.writer.want(awaited, self.broker.take_receipts_awaited(), self.may_append);
+        }
+        while let Some(id) = self.broker.poll_kept() {
+            if let Some(done) = self.keeping.remove(&id) {
+                let _ = done.try_send(());
+            }
         }
         while let Some(request) = self.broker.poll_load() {
             if let Some(loader) = &self.loader {

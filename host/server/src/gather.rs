@@ -32,6 +32,16 @@ impl Gather {
         self.took = took;
     }
 
+    /// One waiter at most seems to be about.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.peers <= 1
+    }
+
+    /// What the last append took.
+    pub(crate) fn took(&self) -> Duration {
+        self.took
+    }
+
     /// How many waiters to wait for, and for how long, when there are `waiters`.
     pub(crate) fn patience(&mut self, waiters: u64) -> Option<(u64, Duration)> {
         if waiters == 0 || waiters >= self.peers {

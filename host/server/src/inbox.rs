@@ -1,10 +1,11 @@
 //! The broker machine's letter box: commands of connections and news of the journal, taken all at once.
 
+use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use broker::{JournalRoom, LoadId};
-use message::{Command, ConnectionKey, Loaded, Position};
+use broker::{ExplainError, Explained, JournalRoom, LoadId};
+use message::{Command, ConnectionKey, Fact, Loaded, Position};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::outbox::Outbox;
@@ -19,6 +20,12 @@ pub(crate) enum Input {
     Loaded(LoadId, Loaded),
     /// The room in the journal changed.
     Room(JournalRoom),
+    /// Keep facts and say so once they are durable.
+    Keep(Vec<Fact>, SyncSender<()>),
+    /// Other policies are bound to destinations than before; say so once each has its own.
+    PoliciesChanged(SyncSender<()>),
+    /// Tell the latest decisions on a queue's messages.
+    Explain(String, SyncSender<Result<Explained, ExplainError>>),
     /// Tell the log how things stand.
     Report,
     /// Stop in order.
@@ -46,6 +53,8 @@ struct Letters {
     waits: bool,
     /// It was to be woken since it last looked: before it slept this counts as well.
     woken: bool,
+    /// Nobody reads any more; what comes is dropped, so that whoever waits for an answer hears of it.
+    closed: bool,
 }
 
 impl Letters {
@@ -66,7 +75,10 @@ impl Inbox {
     }
 
     pub(crate) fn push(&self, input: Input) {
-        self.lock().inputs.push(input);
+        let mut letters = self.lock();
+        if !letters.closed {
+            letters.inputs.push(input);
+        }
     }
 
     pub(crate) fn push_batch(&self, batch: Batch) {
@@ -84,6 +96,13 @@ impl Inbox {
         if letters.waits {
             self.wake.notify_one();
         }
+    }
+
+    /// Nobody reads letters any more.
+    pub(crate) fn close(&self) {
+        let mut letters = self.lock();
+        letters.closed = true;
+        letters.inputs.clear();
     }
 
     /// Waits for letters or to be woken, at most for `timeout`.

@@ -27,11 +27,14 @@ mod inbox;
 mod listener;
 mod logins;
 mod outbox;
+mod policy_hand;
+mod queue;
 mod report;
 mod running;
 mod tls;
 mod writer;
 
 pub use config::{Config, Connector};
+pub use policy_hand::{HandError, PolicyHand};
 pub use running::{Exit, Listener, Recovered, Server, ServerError};
 pub use tls::{Certificates, ClientAuth, Part, Tls, TlsError, Versions};

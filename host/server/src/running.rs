@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use broker::{Broker, Recovery};
 use journal::{Journal, JournalError};
-use message::Text;
+use message::{Fact, Record, Text};
 use plugin::PolicyHost;
 use session::Protocol;
 use tokio::sync::watch;
@@ -17,8 +17,10 @@ use crate::core::Core;
 use crate::inbox::Input;
 use crate::listener::{self, Shared};
 use crate::logins::Logins;
+use crate::policy_hand::PolicyHand;
+use crate::queue::Queue;
 use crate::tls::Handshakes;
-use crate::writer::{self, Queue};
+use crate::writer;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +38,9 @@ pub enum ServerError {
     /// The journal cannot be read.
     #[error("the journal cannot be recovered: {0}")]
     Journal(#[from] JournalError),
+    /// What the journal keeps for others cannot be used, in their words.
+    #[error("{0}")]
+    Facts(String),
     /// Threads or the runtime cannot be had.
     #[error("the server's threads cannot be started: {0}")]
     Threads(std::io::Error),
@@ -94,19 +99,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the journal, starts the threads, then opens the ports: a client that gets in is served.
+    /// Reads the journal, starts the threads, then opens the ports: a client that gets in is served. `facts` gets what
+    /// the journal keeps for others, before anybody is served.
     pub fn start(
         config: Config,
         broker: broker::Config,
         journal: Arc<dyn Journal>,
         policies: Box<dyn PolicyHost>,
         id: Text,
+        facts: impl FnOnce(Vec<Fact>) -> Result<(), String>,
     ) -> Result<Server, ServerError> {
         let mut machine = Broker::new(broker, policies, id);
         if let Some(guard) = &config.guard {
             machine.set_guard(guard.clone());
         }
-        let recovered = recover(&mut machine, &*journal)?;
+        let (recovered, found) = recover(&mut machine, &*journal)?;
+        facts(found).map_err(ServerError::Facts)?;
         let mut sockets = Vec::new();
         for connector in &config.connectors {
             let bound = listener::bind(connector).map_err(|cause| ServerError::Bind {
@@ -163,6 +171,11 @@ impl Server {
         }
     }
 
+    /// A hand for those who change policies.
+    pub fn policy_hand(&self) -> PolicyHand {
+        PolicyHand::new(self.core.clone())
+    }
+
     /// A hand that has the server tell the log how things stand.
     pub fn reporter(&self) -> impl Fn() + Send + Sync + 'static {
         let core = self.core.clone();
@@ -205,15 +218,19 @@ impl Server {
     }
 }
 
-fn recover(machine: &mut Broker, journal: &dyn Journal) -> Result<Recovered, ServerError> {
+fn recover(machine: &mut Broker, journal: &dyn Journal) -> Result<(Recovered, Vec<Fact>), ServerError> {
     let begun = Instant::now();
     let mut recovery = Recovery::default();
-    let found = journal.recover(&mut |record| machine.recover(&mut recovery, record))?;
+    let mut facts = Vec::new();
+    let found = journal.recover(&mut |record| match record {
+        Record::Fact(fact) => facts.push(fact),
+        record => machine.recover(&mut recovery, record),
+    })?;
     let recovery = machine.recovered(recovery, found.next_sequence, found.next_log, found.clean_stop);
     for refused in &recovery.refused {
         tracing::error!(refused, "part of the journal could not be used");
     }
-    Ok(Recovered { journal: found, took: begun.elapsed() })
+    Ok((Recovered { journal: found, took: begun.elapsed() }, facts))
 }
 
 fn start_threads(
@@ -222,7 +239,7 @@ fn start_threads(
     journal: &Arc<dyn Journal>,
     ended: mpsc::Sender<Ended>,
 ) -> Result<Arc<Core>, ServerError> {
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue::new(journal.clone(), config.threads > 1));
     let (loader, requests) = mpsc::channel();
     let core = Arc::new(Core::new(machine, queue.clone(), loader, config.journal_backlog_bytes_max));
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {

@@ -45,6 +45,7 @@ impl Ledger {
                 | Record::Dispatched { .. }
                 | Record::Producer { .. }
                 | Record::ProducerGone { .. }
+                | Record::Fact(_)
                 | Record::CleanStop => {}
             }
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use plugin::native::NativeHost;
 use plugin::{
-    Columns, Decided, DispatchBatch, GroupAssignment, GroupBatch, GroupMove, LEAVE, MemberChange, PolicyError,
+    Columns, Decided, DispatchBatch, GroupAssignment, GroupBatch, GroupMove, LEAVE, MemberChange, Point, PolicyError,
     PolicyHost, PolicyInfo, PolicyStats, QueueDispatch, SymbolTable,
 };
 
@@ -54,8 +54,8 @@ impl PolicyHost for Host {
         self.native.group_assignment(policy, destination)
     }
 
-    fn names(&self) -> Vec<PolicyInfo> {
-        self.native.names()
+    fn names(&self, point: Point) -> Vec<PolicyInfo> {
+        self.native.names(point)
     }
 
     fn symbols(&self) -> &Arc<SymbolTable> {

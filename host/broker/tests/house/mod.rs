@@ -10,6 +10,7 @@ use message::{
     Ack, AckKind, Command, Connect, Delivery, Destination, Event, Message, MessageId, Position, ProducerId, Publish,
     Record, Sequence, Subscribe, Text,
 };
+use plugin::PolicyHost;
 use plugin::native::NativeHost;
 
 pub struct House {
@@ -32,8 +33,12 @@ impl House {
     }
 
     pub fn with(config: Config) -> House {
+        House::with_policies(config, Box::new(NativeHost::new()))
+    }
+
+    pub fn with_policies(config: Config, policies: Box<dyn PolicyHost>) -> House {
         House {
-            broker: Broker::new(config, Box::new(NativeHost::new()), Text::from_static("ID:house")),
+            broker: Broker::new(config, policies, Text::from_static("ID:house")),
             now: 1_000_000,
             waiting: Vec::new(),
             durable: Vec::new(),
@@ -328,7 +333,7 @@ impl Live {
             Record::GroupGone { log, group } => drop(self.groups.remove(&(*log, group.clone()))),
             Record::Producer { producer, .. } => drop(self.producers.insert(producer.to_string(), record)),
             Record::ProducerGone { producer } => drop(self.producers.remove(&producer.to_string())),
-            Record::BodyGone { .. } | Record::CleanStop => {}
+            Record::BodyGone { .. } | Record::Fact(_) | Record::CleanStop => {}
         }
     }
 

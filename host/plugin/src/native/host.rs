@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{SettingFault, Twin, group_policy, twin, twins};
-use crate::{GroupAssignment, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable};
+use crate::{GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable};
 
 /// Serves the native policies under the names of the stock ones, and under names of the operator's with settings.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl PolicyHost for NativeHost {
             (None, None) => {
                 return Err(PolicyError::Unknown {
                     policy: policy.to_owned(),
-                    known: self.names().into_iter().map(|info| info.name).collect(),
+                    known: self.names(Point::QueueDispatch).into_iter().map(|info| info.name).collect(),
                 });
             }
         };
@@ -73,7 +73,10 @@ impl PolicyHost for NativeHost {
         group_policy(policy)
     }
 
-    fn names(&self) -> Vec<PolicyInfo> {
+    fn names(&self, point: Point) -> Vec<PolicyInfo> {
+        if point != Point::QueueDispatch {
+            return Vec::new();
+        }
         let info = |name: &str, description: &str| PolicyInfo {
             name: name.to_owned(),
             description: description.to_owned(),
@@ -102,8 +105,8 @@ mod tests {
     fn names_are_served_and_others_are_told_the_names() {
         let mut host = NativeHost::new();
         host.add("big-first", "weighted", &settings(&[("weights", "big=9")])).expect("a good one");
-        assert_eq!(host.names().len(), twins().len() + 1);
-        for info in host.names() {
+        assert_eq!(host.names(Point::QueueDispatch).len(), twins().len() + 1);
+        for info in host.names(Point::QueueDispatch) {
             assert!(host.queue_dispatch(&info.name, "orders").is_ok());
         }
         let error = host.queue_dispatch("lottery", "orders").err().expect("no such policy");

@@ -7,13 +7,15 @@ use message::{ConnectionKey, Delivery, Sequence, SubscriptionKey};
 use super::{Done, LineKey, Oracle, Source};
 use crate::words::Letter;
 
+type Owner = (ConnectionKey, SubscriptionKey);
+
 /// What is known of a group in a line, in this run of the broker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group {
-    /// Who got its last message.
-    last_to: (ConnectionKey, SubscriptionKey),
+    /// Who got its last message, and which.
+    last: (Owner, Sequence),
     /// Or this one: they got theirs in the same step.
-    or_to: Option<(ConnectionKey, SubscriptionKey)>,
+    or_last: Option<(Owner, Sequence)>,
     /// Highest sequence handed out for the first time.
     last_fresh: Sequence,
 }
@@ -22,7 +24,7 @@ impl Oracle {
     pub(super) fn check_group(
         &mut self,
         line: LineKey,
-        to: (ConnectionKey, SubscriptionKey),
+        to: Owner,
         delivery: &Delivery,
         letter: &Letter,
         together: &BTreeSet<Sequence>,
@@ -38,13 +40,17 @@ impl Oracle {
         let sequence = delivery.message.sequence;
         // What leaves for several connections in one step comes in no order. Who acknowledges by itself was done at once, so
         // that the group could pass on to another within the step.
-        let may_follow = |other: Sequence| auto_ack && other > sequence && together.contains(&other);
+        let prioritized = self.is_prioritized(line);
+        let may_follow = |other: Sequence| auto_ack && (prioritized || other > sequence) && together.contains(&other);
         if let Some(other) = self.holder_of_group(line, group, to, may_follow) {
             return Err(format!("group {group} is in flight at {other:?}"));
         }
         let known = self.lines[line].groups.get(group).copied();
-        let followed = known.is_some_and(|known| known.last_to != to && may_follow(known.last_fresh));
-        if !followed && known.is_none_or(|known| known.last_to != to && known.or_to != Some(to)) {
+        let elsewhere = known.and_then(|known| if known.last.0 == to { known.or_last } else { Some(known.last) });
+        let elsewhere = elsewhere.filter(|(_, last)| may_follow(*last));
+        let followed = elsewhere.is_some();
+        let is_new = |known: Group| known.last.0 != to && known.or_last.is_none_or(|(owner, _)| owner != to);
+        if !followed && known.is_none_or(is_new) {
             self.counted.group_moves += u64::from(known.is_some());
             if !delivery.group_first {
                 return Err(format!("its consumer is new to group {group} and is not told"));
@@ -52,16 +58,15 @@ impl Oracle {
         }
         let fresh = !self.copies.contains_key(&(line, sequence));
         let last_fresh = known.map_or(0, |known| known.last_fresh);
-        let in_order = !self.lines[line].selective && !self.is_prioritized(line);
+        let in_order = !self.lines[line].selective && !prioritized;
         if in_order {
             if fresh && sequence < last_fresh && !followed {
                 return Err(format!("it comes after number {last_fresh} of its group {group}"));
             }
             self.check_returned(line, group, sequence, together)?;
         }
-        let or_to = known.filter(|_| followed).map(|known| known.last_to);
         let last_fresh = if fresh { last_fresh.max(sequence) } else { last_fresh };
-        self.lines[line].groups.insert(group.clone(), Group { last_to: to, or_to, last_fresh });
+        self.lines[line].groups.insert(group.clone(), Group { last: (to, sequence), or_last: elsewhere, last_fresh });
         Ok(())
     }
 
@@ -70,7 +75,7 @@ impl Oracle {
         &self,
         line: LineKey,
         group: &str,
-        to: (ConnectionKey, SubscriptionKey),
+        to: Owner,
         may_follow: impl Fn(Sequence) -> bool,
     ) -> Option<(ConnectionKey, Option<SubscriptionKey>)> {
         let is = |sequence: Sequence| {

@@ -1,12 +1,19 @@
 //! The dispatch policies of this program: the stock ones as components, and their native twins by `native:` in front.
 
-use std::sync::Arc;
+mod control;
+#[cfg(test)]
+mod running;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
 use plugin::native::NativeHost;
-use plugin::{GroupAssignment, PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
+use plugin::{GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
 use plugin_wasmtime::{Limits, WasmHost};
+use registry::Registry;
 
+pub(crate) use self::control::Control;
 use crate::config::{Component, StockPolicy};
 
 /// Stands in front of the name of a native policy.
@@ -15,24 +22,27 @@ pub(crate) const NATIVE: &str = "native:";
 /// The names that `dispatch_policy` may have, the stock policies first.
 pub(crate) fn names() -> Vec<String> {
     let stock = plugin_wasmtime::stock().iter().map(|stock| stock.name.to_owned());
-    let native = NativeHost::new().names().into_iter().map(|info| format!("{NATIVE}{}", info.name));
+    let native = NativeHost::new().names(Point::QueueDispatch).into_iter().map(|info| format!("{NATIVE}{}", info.name));
     stock.chain(native).collect()
 }
 
-/// Serves both kinds. A destination that asks for native policies alone never waits for a compiler.
+/// Serves both kinds, and those that are deployed while the broker runs. A destination that asks for native policies alone
+/// never waits for a compiler.
 pub(crate) struct Policies {
-    components: WasmHost,
+    components: Arc<WasmHost>,
     native: NativeHost,
+    registry: Arc<RwLock<Registry>>,
 }
 
 impl Policies {
-    /// Looks at each of the operator's policies and compiles nothing yet. All that is wrong with them comes at once.
+    /// Looks at each of the operator's policies and compiles nothing yet. All that is wrong with them comes at once. Comes
+    /// with the hand that changes policies later.
     pub(crate) fn new(
         limits: Limits,
         stock: &[StockPolicy],
         components: &[Component],
-    ) -> Result<Policies, Vec<anyhow::Error>> {
-        let mut host = WasmHost::new(limits).map_err(|error| vec![error.into()])?;
+    ) -> Result<(Policies, Arc<Control>), Vec<anyhow::Error>> {
+        let host = WasmHost::new(limits).map_err(|error| vec![error.into()])?;
         let mut native = NativeHost::new();
         let mut errors = Vec::new();
         for StockPolicy { name, policy, settings } in stock {
@@ -42,15 +52,37 @@ impl Policies {
             }
         }
         for component in components {
-            if let Err(error) = add(&mut host, component) {
+            if let Err(error) = add(&host, component) {
                 errors.push(error);
             }
         }
-        if errors.is_empty() { Ok(Policies { components: host, native }) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let taken = taken(stock, components);
+        let limits = registry::Limits {
+            component_bytes_max: limits.component_bytes_max,
+            state_bytes_max: limits.state_bytes_max as usize,
+            ..registry::Limits::default()
+        };
+        let host = Arc::new(host);
+        let registry = Arc::new(RwLock::new(Registry::new(limits, taken.clone())));
+        let control = Control::new(host.clone(), registry.clone(), limits, taken);
+        Ok((Policies { components: host, native, registry }, control))
     }
 }
 
-fn add(host: &mut WasmHost, component: &Component) -> anyhow::Result<()> {
+/// Names that no deployed policy may have, and where each comes from.
+fn taken(stock: &[StockPolicy], components: &[Component]) -> BTreeMap<String, String> {
+    let own = names().into_iter().map(|name| (name, "the program itself".to_owned()));
+    let named = stock.iter().flat_map(|stock| [stock.name.clone(), format!("{NATIVE}{}", stock.name)]);
+    let own = own.chain(named.map(|name| (name, "[[policy.stock]] of jackfield.toml".to_owned())));
+    let from_file =
+        |component: &Component| (component.name.clone(), "[[policy.component]] of jackfield.toml".to_owned());
+    own.chain(components.iter().map(from_file)).collect()
+}
+
+fn add(host: &WasmHost, component: &Component) -> anyhow::Result<()> {
     let Component { name, file, settings } = component;
     let what = || format!("policy.component {name}, file {}", file.display());
     let bytes = std::fs::read(file).with_context(what)?;
@@ -59,9 +91,10 @@ fn add(host: &mut WasmHost, component: &Component) -> anyhow::Result<()> {
 
 impl PolicyHost for Policies {
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
+        let policy = self.policy_for(policy, destination);
         match policy.strip_prefix(NATIVE) {
             Some(native) => self.native.queue_dispatch(native, destination),
-            None => self.components.queue_dispatch(policy, destination),
+            None => self.components.queue_dispatch(&policy, destination),
         }
     }
 
@@ -72,9 +105,14 @@ impl PolicyHost for Policies {
         }
     }
 
-    fn names(&self) -> Vec<PolicyInfo> {
-        let native = self.native.names().into_iter();
-        let mut all = self.components.names();
+    fn policy_for(&self, policy: &str, destination: &str) -> String {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.bound(registry::Point::QueueDispatch, destination).unwrap_or(policy).to_owned()
+    }
+
+    fn names(&self, point: Point) -> Vec<PolicyInfo> {
+        let native = self.native.names(point).into_iter();
+        let mut all = self.components.names(point);
         all.extend(native.map(|info| PolicyInfo { name: format!("{NATIVE}{}", info.name), ..info }));
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
@@ -108,13 +146,13 @@ mod tests {
     #[test]
     fn every_name_that_may_be_written_is_served() {
         let stock = StockPolicy { name: "even".into(), policy: "fair-share".into(), settings: Vec::new() };
-        let Ok(policies) = Policies::new(Limits::default(), &[stock], &[]) else { panic!("no host") };
+        let Ok((policies, _)) = Policies::new(Limits::default(), &[stock], &[]) else { panic!("no host") };
         let mut names = names();
         names.extend(["even", "native:even"].map(str::to_owned));
         for name in &names {
             assert!(policies.queue_dispatch(name, "orders").is_ok(), "{name}");
         }
         names.sort();
-        assert_eq!(names, policies.names().into_iter().map(|info| info.name).collect::<Vec<_>>());
+        assert_eq!(names, policies.names(Point::QueueDispatch).into_iter().map(|info| info.name).collect::<Vec<_>>());
     }
 }

@@ -1,0 +1,54 @@
+//! The policies of the lines: made with the first member, made anew when another one is bound to the destination.
+
+use std::sync::Arc;
+
+use plugin::{Member, MemberChange};
+
+use crate::broker::Broker;
+use crate::consumer::Consumer;
+use crate::line::{Line, LineKind};
+use crate::slots::Key;
+
+impl Broker {
+    /// Asks for the policy that a queue is to have; the native one serves where it cannot be had.
+    pub(crate) fn make_policy(&mut self, key: Key) {
+        let Some(line) = self.lines.get_mut(key) else { return };
+        let LineKind::Queue { destination, .. } = &line.kind else { return };
+        let wish = &line.settings.dispatch_policy;
+        line.policy_name = Some(self.policies.policy_for(wish, &destination.name).into());
+        line.policy = Some(self.policies.queue_dispatch(wish, &destination.name).unwrap_or_else(|_| {
+            self.stats.policies_refused += 1;
+            Box::new(plugin::native::RoundRobin::new())
+        }));
+    }
+
+    /// Other policies are bound to destinations than before, or a policy is there no more: each queue that is to have
+    /// another one gets it, and the new one is told of all members. A policy that stays where it is notices nothing.
+    pub fn policies_changed(&mut self) {
+        let with_policy = |line: &Line| line.policy.is_some();
+        let lines: Vec<Key> = self.lines.iter().filter(|(_, line)| with_policy(line)).map(|(key, _)| key).collect();
+        for key in lines {
+            let Some(line) = self.lines.get(key) else { continue };
+            let LineKind::Queue { destination, .. } = &line.kind else { continue };
+            let wanted = self.policies.policy_for(&line.settings.dispatch_policy, &destination.name);
+            if line.policy_name.as_deref() == Some(&*wanted) {
+                continue;
+            }
+            self.make_policy(key);
+            let Some(line) = self.lines.get_mut(key) else { continue };
+            let members = line.members.iter().filter_map(|key| self.consumers.get(*key).map(|found| (*key, found)));
+            line.changes = members.map(|(key, consumer)| MemberChange::Joined(member(key, consumer))).collect();
+            self.mark(key);
+        }
+    }
+}
+
+/// A consumer as its policy is told of it.
+pub(crate) fn member(key: Key, consumer: &Consumer) -> Member {
+    Member {
+        slot: key.index,
+        client_id: Arc::from(consumer.client_id.as_deref().unwrap_or_default()),
+        selector: consumer.selector.as_ref().map(|selector| Arc::from(&**selector.text())),
+        is_network: consumer.network,
+    }
+}

@@ -1,0 +1,427 @@
+//! Changes of policies on the running broker: the registry says what is to be, the journal keeps it, the host carries it
+//! out; in this order, so that a crash finds the policies as before or as after.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use message::Fact;
+use plugin_wasmtime::{KeptState, Prepared, ShadowReport, Sides, SwapEvent, Takeover, WasmHost};
+use registry::{
+    Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed, ListedGeneration,
+    PlugIn, Point, PolicyControl, Registry, RegistryError, Running, ShadowFindings, State, Trouble, Wish,
+};
+use server::{HandError, PolicyHand};
+
+/// How often what policies remember is kept for the next run.
+const STATES_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The hand that changes policies. One change at a time.
+pub(crate) struct Control {
+    host: Arc<WasmHost>,
+    /// What holds; the core looks into it for bindings.
+    registry: Arc<RwLock<Registry>>,
+    limits: registry::Limits,
+    taken: BTreeMap<String, String>,
+    /// Set once the server runs.
+    hand: OnceLock<PolicyHand>,
+    /// Held during a change. Generations that are compiled, those alone that may decide again soon.
+    prepared: Mutex<BTreeMap<(String, u64), Prepared>>,
+}
+
+impl Control {
+    pub(super) fn new(
+        host: Arc<WasmHost>,
+        registry: Arc<RwLock<Registry>>,
+        limits: registry::Limits,
+        taken: BTreeMap<String, String>,
+    ) -> Arc<Control> {
+        Arc::new(Control { host, registry, limits, taken, hand: OnceLock::new(), prepared: Mutex::default() })
+    }
+
+    /// Takes over what the journal kept, before anybody is served. What cannot be used is told, and the native policies
+    /// decide in its place; two policies of one name are an error, because nobody can say which one is meant.
+    pub(crate) fn load(&self, facts: Vec<Fact>) -> Result<(), String> {
+        let (registry, troubles) = Registry::load(self.limits, self.taken.clone(), facts);
+        let taken: Vec<String> =
+            troubles.iter().filter(|t| matches!(t, Trouble::Taken { .. })).map(Trouble::to_string).collect();
+        if !taken.is_empty() {
+            return Err(taken.join("; "));
+        }
+        for trouble in &troubles {
+            tracing::error!(%trouble, "part of the deployed policies cannot be used");
+        }
+        let mut prepared = self.lock();
+        for (name, _) in registry.plug_ins() {
+            let examine = |found: Option<Running<'_>>| {
+                let Running { generation, bytes } = found?;
+                let examined = self.host.examine(name, generation.number, bytes.to_vec(), &generation.settings);
+                let told = |error: &plugin::PolicyError| {
+                    tracing::error!(%error, generation = generation.number, "a deployed policy cannot be run");
+                };
+                examined.inspect_err(told).ok()
+            };
+            if let Some(active) = examine(registry.running(name)) {
+                self.host.install(&active);
+                prepared.insert((name.to_owned(), active.generation()), active);
+            }
+            if let Some(shadow) = examine(registry.shadow(name)) {
+                self.host.shadow(name, Some(&shadow));
+                prepared.insert((name.to_owned(), shadow.generation()), shadow);
+            }
+        }
+        let states = registry.states().map(|(point, destination, state)| KeptState {
+            point: to_plugin(point),
+            destination: destination.to_owned(),
+            policy: state.policy.clone(),
+            generation: state.generation,
+            format: state.format,
+            bytes: state.bytes.to_vec().into(),
+        });
+        self.host.set_states(states.collect());
+        self.publish(registry);
+        Ok(())
+    }
+
+    /// The server runs: from now on changes are possible, generations that do not do well are taken back, and what
+    /// policies remember is kept from time to time.
+    pub(crate) fn begin(self: &Arc<Control>, hand: PolicyHand) -> std::io::Result<()> {
+        // Set once, here.
+        let _ = self.hand.set(hand);
+        let Some(events) = self.host.events() else { return Ok(()) };
+        let control = Arc::downgrade(self);
+        std::thread::Builder::new().name("policy-control".into()).spawn(move || watch(&control, &events)).map(drop)
+    }
+
+    /// Keeps what policies remember: of busy destinations what they remembered at the batch after the last call.
+    pub(crate) fn keep_states(&self) {
+        let _one_at_a_time = self.lock();
+        let states = self.host.collect_states();
+        if states.is_empty() {
+            return;
+        }
+        let states = states.into_iter().map(|state| {
+            let bytes = Bytes::copy_from_slice(&state.bytes);
+            let kept = State { policy: state.policy, generation: state.generation, format: state.format, bytes };
+            (state.destination, (kept.format != 0).then_some(kept))
+        });
+        let mut next = self.look();
+        let done = next.keep_states(Point::QueueDispatch, states.collect());
+        if done.facts.is_empty() {
+            return;
+        }
+        match self.keep(done.facts) {
+            Ok(()) => self.publish(next),
+            Err(error) => tracing::debug!(%error, "what policies remember was not kept"),
+        }
+    }
+
+    /// One change: on a copy first, then durable, then carried out.
+    fn change(
+        &self,
+        prepared: &mut BTreeMap<(String, u64), Prepared>,
+        operate: impl FnOnce(&mut Registry) -> Result<Done, RegistryError>,
+    ) -> Result<u64, ControlError> {
+        let mut next = self.look();
+        let done = operate(&mut next)?;
+        self.keep(done.facts)?;
+        self.publish(next);
+        for change in done.changes {
+            self.carry_out(prepared, change)?;
+        }
+        Ok(done.generation)
+    }
+
+    fn carry_out(&self, prepared: &mut BTreeMap<(String, u64), Prepared>, change: Change) -> Result<(), ControlError> {
+        let registry = self.look();
+        match change {
+            Change::Run { policy, start_empty } => {
+                let Ok(plug_in) = registry.plug_in(&policy) else { return Ok(()) };
+                let Some(number) = plug_in.active else { return Ok(()) };
+                let generation = self.prepare(prepared, &registry, &policy, number)?;
+                let probation = plug_in.previous.is_some();
+                self.host.run(&generation, Takeover { start_empty, probation });
+                let kept = [plug_in.active, plug_in.previous, plug_in.shadow];
+                prepared.retain(|(name, number), _| *name != policy || kept.contains(&Some(*number)));
+                tracing::info!(policy, generation = number, "policy generation decides from now on");
+            }
+            Change::Shadow { policy } => {
+                let shadow = match registry.shadow(&policy).map(|running| running.generation.number) {
+                    Some(number) => Some(self.prepare(prepared, &registry, &policy, number)?),
+                    None => None,
+                };
+                self.host.shadow(&policy, shadow.as_ref());
+                let generation = shadow.map(|shadow| shadow.generation());
+                tracing::info!(policy, generation, "policy generation that looks on");
+            }
+            Change::Gone { policy } => {
+                self.host.shadow(&policy, None);
+                self.host.forget(&policy);
+                prepared.retain(|(name, _), _| *name != policy);
+                tracing::info!(policy, "policy is removed");
+            }
+            Change::Bindings => self.hand()?.policies_changed().map_err(unavailable)?,
+        }
+        Ok(())
+    }
+
+    /// The generation, compiled.
+    fn prepare(
+        &self,
+        prepared: &mut BTreeMap<(String, u64), Prepared>,
+        registry: &Registry,
+        name: &str,
+        number: u64,
+    ) -> Result<Prepared, ControlError> {
+        let key = (name.to_owned(), number);
+        if let Some(found) = prepared.get(&key) {
+            self.host.compile(found).map_err(refused)?;
+            return Ok(found.clone());
+        }
+        let plug_in = registry.plug_in(name)?;
+        let Some(generation) = plug_in.generation(number) else {
+            let known = plug_in.generations.iter().map(|generation| generation.number).collect();
+            return Err(RegistryError::Generation { name: name.to_owned(), number, known }.into());
+        };
+        let Some(bytes) = registry.component(generation.digest) else {
+            return Err(RegistryError::BytesGone { name: name.to_owned(), number, digest: generation.digest }.into());
+        };
+        let made = self.host.prepare_generation(name, number, bytes.to_vec(), &generation.settings).map_err(refused)?;
+        prepared.insert(key, made.clone());
+        Ok(made)
+    }
+
+    /// What a generation did on a destination is noted, and one that does not do well is taken back everywhere.
+    fn note(&self, event: &SwapEvent) -> Result<(), ControlError> {
+        let mut prepared = self.lock();
+        let now = now_ms();
+        match event {
+            SwapEvent::Refused { policy, destination, generation, reason } => {
+                let reason = format!("on {destination}: {reason}");
+                self.change(&mut prepared, |registry| registry.refused(policy, *generation, &reason, now))?;
+            }
+            SwapEvent::Undone { policy, destination, generation, reason } => {
+                let reason = format!("on {destination}: {reason}");
+                self.change(&mut prepared, |registry| {
+                    Ok(registry.withdraw(policy, *generation, &reason, now)?.unwrap_or_default())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, facts: Vec<Fact>) -> Result<(), ControlError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        self.hand()?.keep(facts).map_err(unavailable)
+    }
+
+    fn hand(&self) -> Result<&PolicyHand, ControlError> {
+        self.hand.get().ok_or_else(|| ControlError::Unavailable("the broker is starting; ask again".to_owned()))
+    }
+
+    /// A copy of what holds; components are shared.
+    pub(super) fn look(&self) -> Registry {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn publish(&self, registry: Registry) {
+        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = registry;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, u64), Prepared>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PolicyControl for Control {
+    fn deploy(&self, wish: Wish) -> Result<u64, ControlError> {
+        let mut prepared = self.lock();
+        let next = self.look().plug_in(&wish.name).map_or(1, |plug_in| plug_in.next);
+        let made =
+            self.host.prepare_generation(&wish.name, next, wish.bytes.to_vec(), &wish.settings).map_err(refused)?;
+        let (state_format, restores) = made.states();
+        let key = (wish.name.clone(), next);
+        let deploy = Deploy {
+            name: wish.name,
+            bytes: wish.bytes,
+            world: made.world().to_owned(),
+            settings: wish.settings,
+            grants: made.imports(),
+            state_format,
+            restores,
+            shadow: wish.shadow,
+            start_empty: wish.start_empty,
+        };
+        prepared.insert(key.clone(), made);
+        self.change(&mut prepared, |registry| registry.deploy(deploy, now_ms())).inspect_err(|_| {
+            prepared.remove(&key);
+        })
+    }
+
+    fn configure(&self, name: &str, settings: Vec<(String, String)>) -> Result<u64, ControlError> {
+        let mut prepared = self.lock();
+        let mut trial = self.look();
+        let next = trial.configure(name, settings.clone(), 0)?.generation;
+        self.prepare(&mut prepared, &trial, name, next)?;
+        self.change(&mut prepared, |registry| registry.configure(name, settings, now_ms()))
+    }
+
+    fn promote(&self, name: &str, generation: Option<u64>, start_empty: bool) -> Result<u64, ControlError> {
+        let mut prepared = self.lock();
+        let mut trial = self.look();
+        let number = trial.promote(name, generation, start_empty, 0)?.generation;
+        self.prepare(&mut prepared, &trial, name, number)?;
+        self.change(&mut prepared, |registry| registry.promote(name, generation, start_empty, now_ms()))
+    }
+
+    fn rollback(&self, name: &str, generation: Option<u64>) -> Result<u64, ControlError> {
+        let mut prepared = self.lock();
+        let mut trial = self.look();
+        let number = trial.rollback(name, generation, 0)?.generation;
+        self.prepare(&mut prepared, &trial, name, number)?;
+        self.change(&mut prepared, |registry| registry.rollback(name, generation, now_ms()))
+    }
+
+    fn end_shadow(&self, name: &str) -> Result<u64, ControlError> {
+        self.change(&mut self.lock(), |registry| registry.end_shadow(name))
+    }
+
+    fn shadow(&self, name: &str) -> Result<Vec<ShadowFindings>, ControlError> {
+        self.look().plug_in(name)?;
+        Ok(self.host.shadow_reports(name).into_iter().map(found).collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), ControlError> {
+        self.change(&mut self.lock(), |registry| registry.remove(name)).map(drop)
+    }
+
+    fn bind(&self, point: Point, pattern: &str, policy: &str) -> Result<(), ControlError> {
+        self.change(&mut self.lock(), |registry| registry.bind(point, pattern, policy)).map(drop)
+    }
+
+    fn unbind(&self, point: Point, pattern: &str) -> Result<(), ControlError> {
+        self.change(&mut self.lock(), |registry| registry.unbind(point, pattern)).map(drop)
+    }
+
+    fn list(&self) -> Vec<Listed> {
+        self.look().plug_ins().map(|(name, plug_in)| listed(name, plug_in)).collect()
+    }
+
+    fn bindings(&self) -> Vec<(Point, String, String)> {
+        let registry = self.look();
+        registry.bindings().map(|(point, pattern, policy)| (point, pattern.to_owned(), policy.to_owned())).collect()
+    }
+
+    fn history(&self, name: &str) -> Result<Vec<History>, ControlError> {
+        Ok(self.look().plug_in(name)?.history.clone())
+    }
+
+    fn explain(&self, queue: &str) -> Result<Explanation, ControlError> {
+        let explained = self.hand()?.explain(queue).map_err(|error| match error {
+            HandError::Stopping => unavailable(error),
+            other => refused(other),
+        })?;
+        Ok(Explanation {
+            begun_now: explained.begun_now,
+            decisions: explained.decisions.into_iter().map(told).collect(),
+        })
+    }
+}
+
+fn listed(name: &str, plug_in: &PlugIn) -> Listed {
+    let generation = |generation: &Generation| ListedGeneration {
+        number: generation.number,
+        digest: Digest::to_string(&generation.digest),
+        bytes: generation.bytes,
+        world: generation.world.clone(),
+        settings: generation.settings.clone(),
+        grants: generation.grants.clone(),
+        deployed_ms: generation.deployed_ms,
+        withdrawn: generation.withdrawn.clone(),
+    };
+    Listed {
+        name: name.to_owned(),
+        active: plug_in.active,
+        previous: plug_in.previous,
+        shadow: plug_in.shadow,
+        generations: plug_in.generations.iter().map(generation).collect(),
+    }
+}
+
+fn found(report: ShadowReport) -> ShadowFindings {
+    let rows = report.rows.max(1);
+    let consumer = |(slot, client_id, sides): (u32, String, Sides)| (slot, client_id, sides.active, sides.shadow);
+    ShadowFindings {
+        destination: report.destination,
+        generation: report.generation,
+        batches: report.batches,
+        batches_skipped: report.batches_skipped,
+        rows: report.rows,
+        agreement_percent: report.rows_agreed as f64 * 100.0 / rows as f64,
+        corrected: report.corrected,
+        nanos_per_row: (report.nanos.active / rows, report.nanos.shadow / rows),
+        rows_left: (report.rows_left.active, report.rows_left.shadow),
+        consumers: report.consumers.into_iter().map(consumer).collect(),
+        ended: report.ended,
+    }
+}
+
+fn told(decision: broker::Decision) -> Explained {
+    Explained {
+        at_ms: decision.at_ms,
+        sequence: decision.sequence,
+        message_id: decision.message_id,
+        policy: decision.policy.to_string(),
+        generation: decision.generation,
+        decided: match decision.decided {
+            plugin::Decided::Policy => "policy".to_owned(),
+            plugin::Decided::Fallback(fallback) => format!("{fallback:?}"),
+        },
+        asked: decision.asked,
+        given: decision.given.map(|given| (given.slot, given.consumer, given.client_id.map(|id| id.to_string()))),
+        table: format!("{:016x}", decision.table),
+    }
+}
+
+/// Reads what becomes of swaps and keeps states, until the broker is gone.
+fn watch(control: &Weak<Control>, events: &Receiver<SwapEvent>) {
+    let mut next = Instant::now() + STATES_INTERVAL;
+    loop {
+        let event = events.recv_timeout(next.saturating_duration_since(Instant::now()));
+        let Some(control) = control.upgrade() else { return };
+        match event {
+            Ok(event) => {
+                if let Err(error) = control.note(&event) {
+                    tracing::warn!(%error, ?event, "what became of a policy generation could not be noted");
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                control.keep_states();
+                next = Instant::now() + STATES_INTERVAL;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn to_plugin(point: Point) -> plugin::Point {
+    match point {
+        Point::QueueDispatch => plugin::Point::QueueDispatch,
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> ControlError {
+    ControlError::Refused(error.to_string())
+}
+
+fn unavailable(error: impl std::fmt::Display) -> ControlError {
+    ControlError::Unavailable(error.to_string())
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

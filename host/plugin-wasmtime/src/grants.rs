@@ -1,0 +1,74 @@
+//! What is granted to components: the host functions that they may call.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{Linker, WasmStr};
+use wasmtime::{Engine, StoreContextMut};
+
+use crate::Limits;
+use crate::bindings::{Level, SYMBOLS, TELEMETRY};
+use crate::instance::HostState;
+
+/// Lines that may still be logged.
+pub(crate) struct LogBucket {
+    lines_per_second: u32,
+    line_bytes_max: usize,
+    left: u32,
+    filled: Instant,
+}
+
+impl LogBucket {
+    pub(crate) fn new(limits: &Limits) -> LogBucket {
+        LogBucket {
+            lines_per_second: limits.log_lines_per_second_max,
+            line_bytes_max: limits.log_line_bytes_max,
+            left: limits.log_lines_per_second_max,
+            filled: Instant::now(),
+        }
+    }
+
+    fn take(&mut self) -> bool {
+        if self.filled.elapsed() >= Duration::from_secs(1) {
+            self.left = self.lines_per_second;
+            self.filled = Instant::now();
+        }
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
+}
+
+/// All the host functions. A component gets those of them that it imports.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
+    let mut linker = Linker::new(engine);
+    linker
+        .instance(TELEMETRY)?
+        .func_wrap("log", |context: StoreContextMut<'_, HostState>, (level, text)| log(context, level, &text))?;
+    linker.instance(SYMBOLS)?.func_wrap("text", |context: StoreContextMut<'_, HostState>, (symbol,): (u32,)| {
+        Ok((context.data().symbols.text(symbol).unwrap_or_else(|| Arc::from("")),))
+    })?;
+    Ok(linker)
+}
+
+fn log(mut context: StoreContextMut<'_, HostState>, level: Level, text: &WasmStr) -> wasmtime::Result<()> {
+    let state = context.data_mut();
+    if !state.log.take() {
+        state.counters.log_lines_dropped.fetch_add(1, Ordering::Relaxed);
+        return Ok(());
+    }
+    let text = text.to_str(&context)?;
+    let state = context.data();
+    let end = text.floor_char_boundary(state.log.line_bytes_max);
+    // A guest must not be able to forge lines of the broker.
+    let line: String = text[..end].chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    let (policy, destination) = (&*state.policy, &*state.destination);
+    match level {
+        Level::Debug => tracing::debug!(policy, destination, "policy says: {line}"),
+        Level::Info => tracing::info!(policy, destination, "policy says: {line}"),
+        Level::Warn => tracing::warn!(policy, destination, "policy says: {line}"),
+        Level::Error => tracing::error!(policy, destination, "policy says: {line}"),
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! What a world adds to what every policy has: an interface, its functions with their types, and what it may be shown.
+//!
+//! Lifecycle, limits, faults, pauses, sleep and counters know nothing of the world; they are generic over [`Functions`].
+//! A new extension point is a static [`World`], a [`Functions`] for it, and the struct that fills questions and reads
+//! answers; see `dispatch.rs`.
+
+use plugin::{Point, PolicyError};
+use wasmtime::Store;
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
+
+use crate::bindings::{LIFECYCLE, Requirements};
+use crate::dispatch;
+use crate::instance::{Fault, HostState};
+use crate::program::{Exports, Program};
+use crate::runtime::Runtime;
+
+/// An extension point: what a component of it exports and may ask to be shown.
+pub(crate) struct World {
+    pub(crate) point: Point,
+    /// Its name in the WIT package.
+    pub(crate) name: &'static str,
+    /// The interface that makes a component one of this world.
+    pub(crate) interface: &'static str,
+    /// The functions of the interface; [`Functions::bind`] gets them in this order.
+    pub(crate) functions: &'static [&'static str],
+    /// Whether `requirements.columns` may name columns.
+    pub(crate) columns: bool,
+    /// Whether `requirements.properties` may name properties.
+    pub(crate) properties: bool,
+    /// [`Program::rehearse`] for the functions of this world.
+    pub(crate) rehearse: fn(&Program, &Runtime, &Exports) -> Result<Requirements, PolicyError>,
+}
+
+/// All the worlds that components may have.
+pub(crate) const WORLDS: [&World; 1] = [&dispatch::WORLD];
+
+impl World {
+    /// What a component of this world exports.
+    pub(crate) fn exports(&self) -> [&'static str; 2] {
+        [LIFECYCLE, self.interface]
+    }
+}
+
+/// The typed functions of one instance, and what is remembered of the instance beside them.
+pub(crate) trait Functions: Sized + Send + 'static {
+    /// The world that they belong to.
+    const WORLD: &'static World;
+
+    /// Finds the functions in a new instance; `exports` are those named in [`World::functions`].
+    fn bind(finder: &mut Finder<'_>, exports: &[ComponentExportIndex]) -> Result<Self, Fault>;
+}
+
+/// Finds functions in an instance and checks their types.
+pub(crate) struct Finder<'a> {
+    pub(crate) instance: &'a Instance,
+    pub(crate) store: &'a mut Store<HostState>,
+}
+
+impl Finder<'_> {
+    /// The function at `index`, if it has these types.
+    pub(crate) fn typed<P, R>(&mut self, index: &ComponentExportIndex) -> Result<TypedFunc<P, R>, Fault>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        self.instance.get_typed_func(&mut *self.store, index).map_err(Fault::world)
+    }
+}

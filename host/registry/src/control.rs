@@ -1,0 +1,176 @@
+//! What a person or a tool can ask of a running broker's policies. Whoever has a door to the outside asks this trait.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::{History, Point};
+
+/// Asks a running broker. Each call answers when what it changed is durable and carried out; none is for a thread that
+/// has to be quick.
+pub trait PolicyControl: Send + Sync {
+    /// Takes in a component as a new generation, as the active one or as the shadow. Gives its number.
+    fn deploy(&self, wish: Wish) -> Result<u64, ControlError>;
+
+    /// Gives the active generation's component other settings. Gives the number of the generation that this makes.
+    fn configure(&self, name: &str, settings: Vec<(String, String)>) -> Result<u64, ControlError>;
+
+    /// Makes the shadow, or the generation of this number, the active one. Gives its number.
+    fn promote(&self, name: &str, generation: Option<u64>, start_empty: bool) -> Result<u64, ControlError>;
+
+    /// Goes back to the previous generation, or to the one of this number. Gives its number.
+    fn rollback(&self, name: &str, generation: Option<u64>) -> Result<u64, ControlError>;
+
+    /// Ends the shadow. Gives the number of the generation that it was.
+    fn end_shadow(&self, name: &str) -> Result<u64, ControlError>;
+
+    /// What the shadow found so far, by destination.
+    fn shadow(&self, name: &str) -> Result<Vec<ShadowFindings>, ControlError>;
+
+    /// Removes a plug-in that nothing is bound to.
+    fn remove(&self, name: &str) -> Result<(), ControlError>;
+
+    /// Has the destinations of a pattern use a policy.
+    fn bind(&self, point: Point, pattern: &str, policy: &str) -> Result<(), ControlError>;
+
+    /// Takes a binding back.
+    fn unbind(&self, point: Point, pattern: &str) -> Result<(), ControlError>;
+
+    /// The plug-ins, by name.
+    fn list(&self) -> Vec<Listed>;
+
+    /// The bindings: extension point, pattern, policy.
+    fn bindings(&self) -> Vec<(Point, String, String)>;
+
+    /// What happened to a plug-in, oldest first.
+    fn history(&self, name: &str) -> Result<Vec<History>, ControlError>;
+
+    /// The latest decisions on a queue's messages; the first question begins to note them.
+    fn explain(&self, queue: &str) -> Result<Explanation, ControlError>;
+}
+
+/// What is to be deployed, as somebody asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Name of the plug-in; made if it does not exist.
+    pub name: String,
+    /// The component.
+    pub bytes: Bytes,
+    /// What it is configured with, in order.
+    pub settings: Vec<(String, String)>,
+    /// It is to see what the active generation sees, without effect.
+    pub shadow: bool,
+    /// Go on without the active generation's state if it does not read that.
+    pub start_empty: bool,
+}
+
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// It is refused: the text says what, value and remedy. Nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// The broker cannot do it now. It may or may not have been done.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<crate::RegistryError> for ControlError {
+    fn from(error: crate::RegistryError) -> ControlError {
+        ControlError::Refused(error.to_string())
+    }
+}
+
+/// A plug-in in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// The generation that decides.
+    pub active: Option<u64>,
+    /// The one before.
+    pub previous: Option<u64>,
+    /// The one that looks on.
+    pub shadow: Option<u64>,
+    /// Those that are kept, oldest first.
+    pub generations: Vec<ListedGeneration>,
+}
+
+/// A generation in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedGeneration {
+    /// Its number.
+    pub number: u64,
+    /// SHA-256 of its component.
+    pub digest: String,
+    /// Bytes of its component.
+    pub bytes: usize,
+    /// The world that it implements.
+    pub world: String,
+    /// What it is configured with.
+    pub settings: Vec<(String, String)>,
+    /// Interfaces that it is given.
+    pub grants: Vec<String>,
+    /// When it came, ms since 1970.
+    pub deployed_ms: i64,
+    /// Why it was taken back, if it was.
+    pub withdrawn: Option<String>,
+}
+
+/// What came of showing a candidate what the active generation was asked, on one destination.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ShadowFindings {
+    /// The destination.
+    pub destination: String,
+    /// The candidate's generation.
+    pub generation: u64,
+    /// Batches that both decided.
+    pub batches: u64,
+    /// Batches that the candidate sat out, to keep within its share of the time.
+    pub batches_skipped: u64,
+    /// Rows that both decided.
+    pub rows: u64,
+    /// Of them the share that both decided alike, percent.
+    pub agreement_percent: f64,
+    /// Answers of the candidate that would have had to be corrected.
+    pub corrected: u64,
+    /// Nanoseconds a row: the active generation, the candidate.
+    pub nanos_per_row: (u64, u64),
+    /// Rows left where they were: by the active generation, by the candidate.
+    pub rows_left: (u64, u64),
+    /// Rows by consumer: slot, client id, from the active generation, from the candidate.
+    pub consumers: Vec<(u32, String, u64, u64)>,
+    /// Why the candidate ended, if it did.
+    pub ended: Option<String>,
+}
+
+/// Decisions on a queue's messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Nothing was noted before this question; from now on it is.
+    pub begun_now: bool,
+    /// The latest decisions, oldest first.
+    pub decisions: Vec<Explained>,
+}
+
+/// One message put to a policy, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// When, ms since 1970.
+    pub at_ms: i64,
+    /// The message's number in the broker.
+    pub sequence: u64,
+    /// Its JMS id.
+    pub message_id: String,
+    /// The policy that was asked.
+    pub policy: String,
+    /// Its generation; 0 if it has none.
+    pub generation: u64,
+    /// `policy`, or why the native twin decided in its place.
+    pub decided: String,
+    /// The slot that the answer named.
+    pub asked: Option<u32>,
+    /// The consumer that got it, after the check: slot, id, client id.
+    pub given: Option<(u32, String, Option<String>)>,
+    /// Digest of the table of consumers that was shown.
+    pub table: String,
+}
