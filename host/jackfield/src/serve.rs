@@ -2,10 +2,10 @@
 
 use std::io::{Write, stdout};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use journal::JournalError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use server::{ClientAuth, Listener, Server};
@@ -16,6 +16,7 @@ use crate::config::{Config, protocol_name};
 use crate::config_file::{self, Found};
 use crate::exit::Exit;
 use crate::policies::Policies;
+use crate::role::{self, MasterJournal, Role};
 use crate::{log, security, wiring};
 
 /// Runs the broker until it is told to stop or cannot go on.
@@ -49,11 +50,13 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
             return Exit::Config;
         }
     };
-    match start(&found.config, &certificates) {
-        Ok(server) => {
+    match start(&found.config, &certificates, &signals.standby) {
+        Ok((server, role, journal)) => {
             signals.reach(&server, certificates);
             announce(&server, begun);
-            end(server.wait())
+            role.serves(server.recovered().journal.epoch);
+            let exit = end(server.wait());
+            role.retire(&journal, exit)
         }
         Err(exit) => exit,
     }
@@ -83,16 +86,17 @@ fn ask_for_descriptors() {
     }
 }
 
-/// Opens journal, policies and ports; an error is logged and becomes an exit code.
-fn start(config: &Config, certificates: &Certificates) -> Result<Server, Exit> {
+/// Opens policies, journal and ports, and waits between the first two until this broker may be master; an error is logged
+/// and becomes an exit code.
+fn start(
+    config: &Config,
+    certificates: &Certificates,
+    standby: &AtomicBool,
+) -> Result<(Server, Role, Weak<MasterJournal>), Exit> {
     if let Err(error) = std::fs::create_dir_all(&config.data_directory) {
         tracing::error!("cannot make the data directory {}: {error}", config.data_directory.display());
         return Err(Exit::Failed);
     }
-    let journal = journal_rocksdb::RocksJournal::open(&wiring::journal(config)).map_err(|error| {
-        tracing::error!("{error}");
-        if matches!(error, JournalError::Locked { .. }) { Exit::Locked } else { Exit::Failed }
-    })?;
     let policies = Policies::new(config.policy, &config.stock_policies, &config.components).map_err(|errors| {
         for error in errors {
             tracing::error!("dispatch policies cannot be run: {error:#}");
@@ -105,13 +109,17 @@ fn start(config: &Config, certificates: &Certificates) -> Result<Server, Exit> {
         }
         Exit::Config
     })?;
+    let (role, journal) = role::enter(config, standby)?;
+    let handle = Arc::downgrade(&journal);
     let id = wiring::broker_id();
-    let told = wiring::server(config, certificates, &id, gate);
-    let started = Server::start(told, config.broker(), Arc::new(journal), Box::new(policies), id);
-    started.map_err(|error| {
+    let mut told = wiring::server(config, certificates, &id, gate);
+    told.bind_ms_max = role.bind_ms_max();
+    let started = Server::start(told, config.broker(), journal, Box::new(policies), id);
+    let server = started.map_err(|error| {
         tracing::error!("{error}");
         Exit::Failed
-    })
+    })?;
+    Ok((server, role, handle))
 }
 
 fn say_what_holds(found: &Found) {
@@ -164,9 +172,14 @@ fn announce(server: &Server, begun: Instant) {
         lines += &format!("listening {protocol} {address}\n");
     }
     lines += "ready\n";
+    say(&lines);
+    tracing::info!("ready in {} ms", begun.elapsed().as_millis());
+}
+
+/// Says something on standard output to whoever started the program.
+pub(crate) fn say(lines: &str) {
     // Nobody may be listening there any more.
     let _ = stdout().write_all(lines.as_bytes()).and_then(|()| stdout().flush());
-    tracing::info!("ready in {} ms", begun.elapsed().as_millis());
 }
 
 fn end(exit: server::Exit) -> Exit {
@@ -195,7 +208,11 @@ struct Hands {
 
 /// Turns SIGTERM and SIGINT into an orderly stop, SIGUSR1 into a report of how things stand, SIGHUP into a new look at the
 /// certificates.
-struct Signals(Arc<OnceLock<Hands>>);
+struct Signals {
+    hands: Arc<OnceLock<Hands>>,
+    /// This broker waits for another one to end, so that there is nothing to be put in order.
+    standby: Arc<AtomicBool>,
+}
 
 impl Signals {
     /// Blocks the signals for this thread and those it will start, and waits for them on a thread of its own.
@@ -203,7 +220,8 @@ impl Signals {
         let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGHUP]);
         signals.thread_block()?;
         let hands: Arc<OnceLock<Hands>> = Arc::default();
-        let known = hands.clone();
+        let standby: Arc<AtomicBool> = Arc::default();
+        let (known, waits) = (hands.clone(), standby.clone());
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut stopping = false;
             while let Ok(signal) = signals.wait() {
@@ -216,12 +234,16 @@ impl Signals {
                         (hands.stop)();
                         stopping = true;
                     }
+                    (_, None) if waits.load(Ordering::SeqCst) => {
+                        tracing::info!("stopped as a slave because of {signal}");
+                        std::process::exit(Exit::Ok as i32)
+                    }
                     // Nothing is promised that is not in the journal, so this loses nothing either.
                     _ => std::process::exit(Exit::Failed as i32),
                 }
             }
         })?;
-        Ok(Signals(hands))
+        Ok(Signals { hands, standby })
     }
 
     /// From now on signals are for this server; before, they ended the program at once.
@@ -229,7 +251,7 @@ impl Signals {
         let (stop, report) = (Box::new(server.stopper()), Box::new(server.reporter()));
         let hands = Hands { stop, report, certificates };
         // Set once, here.
-        let _ = self.0.set(hands);
+        let _ = self.hands.set(hands);
     }
 }
 

@@ -108,8 +108,9 @@ impl Server {
         }
         let recovered = recover(&mut machine, &*journal)?;
         let mut sockets = Vec::new();
+        let patience = Instant::now() + Duration::from_millis(config.bind_ms_max);
         for connector in &config.connectors {
-            let bound = listener::bind(connector).map_err(|cause| ServerError::Bind {
+            let bound = listener::bind(connector, patience).map_err(|cause| ServerError::Bind {
                 connector: connector.name.clone(),
                 address: connector.address.clone(),
                 cause,
