@@ -85,6 +85,7 @@ name = "openwire"
 uri = "tcp://$second"
 TOML
     start
+    : >"$home/slave.out"
     "$program" serve --config "$home/slave.toml" --data "$home/data" >"$home/slave.out" 2>>"$home/log" &
     slave=$!
     while ! grep -q '^standby' "$home/slave.out"; do

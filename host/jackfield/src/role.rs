@@ -111,6 +111,11 @@ impl Role {
         if self.was_standby { PORT_MS_MAX } else { 0 }
     }
 
+    /// When this broker began to be of use to anybody: when it was started, or when it stopped waiting.
+    pub(crate) fn began(&self, started: Instant) -> Instant {
+        if self.was_standby { self.had_at } else { started }
+    }
+
     /// The journal was read and the ports are open.
     pub(crate) fn serves(&self, epoch: u64) {
         let Some(keeper) = &self.keeper else { return };

@@ -53,7 +53,7 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
     match start(&found.config, &certificates, &signals.standby) {
         Ok((server, role, journal)) => {
             signals.reach(&server, certificates);
-            announce(&server, begun);
+            announce(&server, role.began(begun));
             role.serves(server.recovered().journal.epoch);
             let exit = end(server.wait());
             role.retire(&journal, exit)
