@@ -9,7 +9,7 @@
 //! first, so a check that begins after that fails wherever the lock went.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -59,12 +59,17 @@ struct Inner {
 
 struct Held {
     file: Arc<File>,
-    /// Bytes and time of the last claim; `None` before the first.
-    claimed: Option<(Vec<u8>, Time)>,
+    /// Bytes and times of the last claim; `None` before the first.
+    claimed: Option<(Vec<u8>, Times)>,
 }
 
-/// A file's time of change, in seconds and nanoseconds.
-type Time = (i64, i64);
+/// When a file's content and its name or mode were last changed, in seconds and nanoseconds. A file that was moved away and
+/// back is not the one that was held: another broker may have been at work in between.
+type Times = [i64; 4];
+
+fn times(meta: &Metadata) -> Times {
+    [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()]
+}
 
 impl FileLock {
     /// A lock on the file `path`, which is made if it is not there, for the journal in `guarded`.
@@ -213,13 +218,13 @@ impl FileLock {
         }
     }
 
-    fn write(&self, file: &File, bytes: &[u8]) -> Result<Time, LockError> {
+    fn write(&self, file: &File, bytes: &[u8]) -> Result<Times, LockError> {
         let written = file
             .write_all_at(bytes, 0)
             .and_then(|()| file.set_len(bytes.len() as u64))
             .and_then(|()| file.sync_all())
             .and_then(|()| file.metadata());
-        written.map(|meta| (meta.mtime(), meta.mtime_nsec())).map_err(|error| self.io("write", &error))
+        written.map(|meta| times(&meta)).map_err(|error| self.io("write", &error))
     }
 
     fn prove(&self, held: &Held) -> Result<Option<Loss>, LockError> {
@@ -239,13 +244,13 @@ impl FileLock {
         if i32::from(found.l_type) == libc::F_UNLCK {
             return Ok(Some(Loss::Dropped));
         }
-        let Some((bytes, time)) = &held.claimed else { return Ok(None) };
+        let Some((bytes, claimed_at)) = &held.claimed else { return Ok(None) };
         let read = self.read(&there)?;
         if read != *bytes {
             let other = Holder::decode(&read).ok().flatten();
             return Ok(Some(Loss::TakenOver(other.map_or("somebody".to_owned(), |other| other.to_string()))));
         }
-        Ok(((now.mtime(), now.mtime_nsec()) != *time).then_some(Loss::Touched))
+        Ok((times(&now) != *claimed_at).then_some(Loss::Touched))
     }
 
     fn place(&self) -> String {
@@ -295,9 +300,9 @@ impl Lock for FileLock {
         }
         let number = file.metadata().map_err(|error| self.io("look at", &error))?.ino();
         let bytes = Holder { released: false, epoch, file: number, ..self.holder.clone() }.encode();
-        let time = self.write(&file, &bytes)?;
+        let written_at = self.write(&file, &bytes)?;
         if let Some(held) = &mut self.lock().held {
-            held.claimed = Some((bytes, time));
+            held.claimed = Some((bytes, written_at));
         }
         Ok(())
     }

@@ -76,7 +76,8 @@ impl Holder {
         line("file", &self.file);
         line("window_ms", &self.window_ms);
         let mut bytes = text.into_bytes();
-        bytes.resize(HOLDER_BYTES, b' ');
+        bytes.resize(HOLDER_BYTES - 1, b' ');
+        bytes.push(b'\n');
         bytes
     }
 

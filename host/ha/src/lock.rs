@@ -77,7 +77,7 @@ pub enum Loss {
     /// Another file has its name.
     #[error("its file was replaced by another one")]
     Replaced,
-    /// Somebody wrote to the file or changed its time, and it still says that we hold it.
+    /// Somebody wrote to the file, moved it or changed its times, and it still says that we hold it.
     #[error("its file was touched")]
     Touched,
     /// The medium forgot that we hold it.

@@ -128,6 +128,11 @@ fn losses_are_told_apart() {
         file.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(1)).expect("touched");
     };
     check("touched", touched, |loss| *loss == Loss::Touched);
+    let moved = |path: &Path| {
+        fs::rename(path, path.with_extension("away")).expect("moved");
+        fs::rename(path.with_extension("away"), path).expect("moved back");
+    };
+    check("moved", moved, |loss| *loss == Loss::Touched);
     let overwritten =
         |path: &Path| fs::write(path, Holder { broker: "z".into(), ..Holder::default() }.encode()).expect("written");
     check("overwritten", overwritten, |loss| matches!(loss, Loss::TakenOver(by) if by.contains("broker z")));

@@ -172,7 +172,7 @@ impl Node {
     }
 
     fn is_open(&self, now: i64) -> bool {
-        self.begins <= now && !self.over && self.fence.standing(self.clock(now)) == Standing::Open
+        self.epoch > 0 && self.begins <= now && !self.over && self.fence.standing(self.clock(now)) == Standing::Open
     }
 }
 

@@ -72,7 +72,10 @@ impl Directory {
     /// Somebody moves it away, or back.
     pub(crate) fn move_aside(&mut self) {
         match self.aside.take() {
-            Some(file) => self.there = Some(file),
+            Some(file) => {
+                self.there = Some(file);
+                self.touch();
+            }
             None => self.aside = self.there.take(),
         }
     }
@@ -116,13 +119,16 @@ impl Directory {
     }
 }
 
+/// A file that a process believes to hold, and what it wrote there with which stamp.
+type Holding = (u64, Option<(Claim, u64)>);
+
 /// One process's lock.
 pub(crate) struct LockModel {
     directory: Arc<Mutex<Directory>>,
     process: Process,
     window_ms: i64,
     /// The file that it believes to hold, and what it wrote there.
-    held: Mutex<Option<(u64, Option<(Claim, u64)>)>>,
+    held: Mutex<Option<Holding>>,
     /// Does not look at what it should: for the checker's own proof.
     pub(crate) blind: bool,
 }
@@ -136,7 +142,7 @@ impl LockModel {
         self.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<(u64, Option<(Claim, u64)>)>> {
+    fn held(&self) -> MutexGuard<'_, Option<Holding>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
