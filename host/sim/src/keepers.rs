@@ -42,7 +42,7 @@ pub struct LockTally {
     pub steps: u64,
     /// Times that a broker became master.
     pub promotions: u64,
-    /// Of those, the ones that waited for a former holder.
+    /// Times that a former holder, which might be alive, was waited for.
     pub waited: u64,
     /// Masters that stepped down because the lock was lost.
     pub stepped_down: u64,
@@ -104,7 +104,7 @@ impl std::fmt::Display for LockTally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} events, {} promotions ({} after a wait), {} stepped down, {} deaths, {} stops, {} locks dropped, {} files \
+            "{} events, {} promotions, {} waits for a former holder, {} stepped down, {} deaths, {} stops, {} locks dropped, {} files \
              meddled with, {} doubts, {} writes confirmed, {} strays, {:.1} virtual hours",
             self.steps,
             self.promotions,
