@@ -13,11 +13,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("auth", &["session", "wire", "message", "selector", "plugin"]),
     ("broker", &["message", "selector", "plugin"]),
     ("journal", &["message", "selector"]),
+    ("ha", &["journal", "message", "selector"]),
     ("journal-rocksdb", &["journal", "message", "selector"]),
     ("plugin-wasmtime", &["plugin"]),
     ("registry", &["message", "selector"]),
     ("server", &["session", "wire", "message", "selector", "broker", "plugin", "journal"]),
-    ("sim", &["broker", "journal", "plugin", "message", "selector"]),
+    ("sim", &["broker", "ha", "journal", "plugin", "message", "selector"]),
 ];
 
 /// Crates that only one room may say.
@@ -25,7 +26,7 @@ const ONLY_IN: &[(&str, &str)] =
     &[("rocksdb", "journal-rocksdb"), ("wasmtime", "plugin-wasmtime"), ("argon2", "auth"), ("jsonwebtoken", "auth")];
 
 /// Rooms that know no runtime and no sockets.
-const PURE: &[&str] = &["message", "selector", "wire", "session", "broker", "plugin", "journal", "registry"];
+const PURE: &[&str] = &["message", "selector", "wire", "session", "broker", "plugin", "journal", "registry", "ha"];
 
 fn tree(room: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))

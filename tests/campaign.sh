@@ -1,6 +1,6 @@
 #!/bin/bash
 # The long campaigns, with a summary at the end that can be pasted. Stops at the first that fails.
-# Usage: tests/campaign.sh PROGRAM [KILLS] [CUTS] [SEEDS] [BACKLOG_MB] [FUZZ_SECONDS]
+# Usage: tests/campaign.sh PROGRAM [KILLS] [CUTS] [SEEDS] [BACKLOG_MB] [FUZZ_SECONDS] [FAILOVERS] [LOCK_SEEDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$1
@@ -9,6 +9,8 @@ cuts=${3:-200}
 seeds=${4:-20000}
 backlog_mb=${5:-2048}
 fuzz_s=${6:-60}
+failovers=${7:-100}
+lock_seeds=${8:-100000}
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 summary=$home/summary
@@ -17,6 +19,11 @@ echo "== kills: $kills, both protocols"
 "$program" bench kill --program "$program" --data "$home/kills" --kills "$kills" --seed 1 --both | tee "$home/kills.log"
 grep -E '^kill campaign|confirmed  |BROKEN|^verdict' "$home/kills.log" >>"$summary"
 
+echo "== failovers: $failovers, three brokers on one directory, both protocols"
+"$program" bench kill --program "$program" --data "$home/failovers" --standbys 2 --kills "$failovers" --seed 1 --both |
+    tee "$home/failovers.log"
+grep -E '^kill campaign|^gap seen|confirmed  |BROKEN|^verdict' "$home/failovers.log" >>"$summary"
+
 echo "== simulated power cuts: $cuts"
 cargo run --locked --release -q -p powercut -- cuts "$cuts" | tee "$home/cuts.log"
 tail -n 1 "$home/cuts.log" >>"$summary"
@@ -24,6 +31,10 @@ tail -n 1 "$home/cuts.log" >>"$summary"
 echo "== simulated lives: $seeds seeds"
 cargo run --locked --release -q -p sim -- run --seeds "0..$seeds" | tee "$home/sim.log"
 tail -n 1 "$home/sim.log" >>"$summary"
+
+echo "== lock keepers: $lock_seeds seeds"
+cargo run --locked --release -q -p sim -- lock --seeds "0..$lock_seeds" | tee "$home/lock.log"
+tail -n 1 "$home/lock.log" >>"$summary"
 
 echo "== a backlog of $backlog_mb MB"
 tests/backlog.sh "$program" "$backlog_mb" | tee "$home/backlog.log"

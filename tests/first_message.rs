@@ -46,12 +46,19 @@ fn the_example_configuration_is_good() {
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
-/// One data directory has one broker; the second says so and leaves with its own code.
+/// A second broker on a data directory that is not to wait says so and leaves with its own code, with the lock and without.
 #[test]
 fn a_data_directory_in_use_is_refused() {
     let broker = Broker::start();
-    let second = run(broker.home.path(), &["serve", "--config", "jackfield.toml", "--data", "data"]);
-    assert_eq!(second.status.code(), Some(75), "{}", text(&second.stderr));
+    for (lock, told) in
+        [("fail_if_locked = true", "is locked by another server"), ("enabled = false", "in use by another")]
+    {
+        std::fs::write(broker.home.path().join("second.toml"), format!("[lock]\n{lock}\n")).expect("a file");
+        let second = run(broker.home.path(), &["serve", "--config", "second.toml", "--data", "data"]);
+        assert_eq!(second.status.code(), Some(75), "{}", text(&second.stderr));
+        assert!(text(&second.stderr).contains(told), "{}", text(&second.stderr));
+    }
+    broker.client().publish("Q", "still here");
 }
 
 /// Asked to stop, the broker says goodbye and leaves nothing undone.

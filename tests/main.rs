@@ -4,6 +4,7 @@ mod arrows;
 mod disk;
 mod durability;
 mod first_message;
+mod ha;
 mod hostile;
 mod hostile_openwire;
 mod openwire;

@@ -6,8 +6,10 @@ program=$(realpath "$1")
 cd "$(dirname "$0")"
 home=$(mktemp -d)
 broker=
+slave=
 client=
 cleanup() {
+    [ -z "$slave" ] || kill -9 "$slave" 2>/dev/null || true
     [ -z "$client" ] || kill "$client" 2>/dev/null || true
     [ -z "$broker" ] || kill -9 "$broker" 2>/dev/null || true
     rm -rf "$home"
@@ -66,6 +68,54 @@ through_a_kill() { # through_a_kill MODE
     grep -E '^(PASS|FAIL)' "$home/$1.out"
 }
 
+# A client that knows both brokers of a pair loses one to a kill and goes on with the other.
+through_a_failover() { # through_a_failover MODE
+    configure 0 0
+    start
+    # A port for the slave: one that this broker had a moment ago.
+    second=$openwire
+    kill -9 "$broker"
+    wait "$broker" 2>/dev/null || true
+    rm -rf "$home/data"
+    cat >"$home/slave.toml" <<TOML
+[broker]
+name = "slave"
+[[connector]]
+name = "openwire"
+uri = "tcp://$second"
+TOML
+    start
+    : >"$home/slave.out"
+    "$program" serve --config "$home/slave.toml" --data "$home/data" >"$home/slave.out" 2>>"$home/log" &
+    slave=$!
+    while ! grep -q '^standby' "$home/slave.out"; do
+        kill -0 "$slave" || { cat "$home/log"; return 1; }
+        sleep 0.1
+    done
+    mkfifo "$home/$1.in"
+    jms/run.sh "tcp://$openwire,tcp://$second" "$1" <"$home/$1.in" >"$home/$1.out" 2>"$home/$1.err" &
+    client=$!
+    exec 3>"$home/$1.in"
+    while ! grep -q '^READY' "$home/$1.out"; do
+        kill -0 "$client" 2>/dev/null || { cat "$home/$1.out" "$home/$1.err"; return 1; }
+        sleep 0.1
+    done
+    kill -9 "$broker"
+    wait "$broker" 2>/dev/null || true
+    while ! grep -q '^ready' "$home/slave.out"; do
+        kill -0 "$slave" || { cat "$home/log"; return 1; }
+        sleep 0.01
+    done
+    echo >&3
+    exec 3>&-
+    wait "$client" || { cat "$home/$1.out" "$home/$1.err"; return 1; }
+    grep -E '^(PASS|FAIL)' "$home/$1.out" | sed 's/$/, from one broker of a pair to the other/'
+    kill -9 "$slave"
+    wait "$slave" 2>/dev/null || true
+    slave=
+    rm "$home/$1.in"
+}
+
 ./certificates.sh "$home"
 configure 0 0
 start
@@ -86,9 +136,12 @@ configure "${openwire##*:}" "${stomp##*:}"
 for mode in restart-queue restart-durable restart-failover restart-groups; do
     through_a_kill "$mode" || { echo "FAIL $mode"; status=1; }
 done
-# The same program with users and rights.
 kill -9 "$broker"
 wait "$broker" 2>/dev/null || true
+rm -rf "$home/data" "$home/restart-failover.in"
+through_a_failover restart-failover || { echo "FAIL restart-failover in a pair"; status=1; }
+
+# The same program with users and rights.
 rm -rf "$home/data"
 configure 0 0
 cat >>"$home/jackfield.toml" <<TOML

@@ -134,12 +134,13 @@ impl Broker {
         self.advise_counted(&topic, subject, count, None);
     }
 
-    /// Tells a new listener what was there before it came (rows N48, E10).
+    /// Tells a new listener what was there before it came (rows N48, E10, M15).
     pub(crate) fn replay_advisories(&mut self, listened: &Destination, line: Key) {
         if !self.config.advisory_support {
             return;
         }
-        let mut known: Vec<(String, Advisory)> = Vec::new();
+        // Nobody can have listened when it became master, so each listener hears it when it comes.
+        let mut known = vec![("ActiveMQ.Advisory.MasterBroker".to_owned(), Advisory::MasterBroker)];
         let destinations = self.known_destinations();
         for (kind, destination, connection) in destinations {
             known.push((

@@ -545,6 +545,19 @@ fn temporary_queues_have_owners() {
     assert_eq!(house.stored(), (0, 0));
 }
 
+/// Who listens for it hears that the broker is master, whenever it comes (row M15); without advisories nobody does.
+#[test]
+fn a_master_says_so_to_latecomers() {
+    for advisory_support in [true, false] {
+        let mut house = House::with(Config { advisory_support, ..Config::default() });
+        house.connect(1);
+        house.subscribe(1, 1, "topic://ActiveMQ.Advisory.MasterBroker");
+        let events = house.take(1);
+        let heard: Vec<_> = events.iter().filter_map(delivered).filter_map(|d| d.message.advisory.as_deref()).collect();
+        assert_eq!(heard, if advisory_support { vec![&message::Advisory::MasterBroker] } else { vec![] });
+    }
+}
+
 /// The newest connection of an id takes the place of the older one; a client id in use is refused (row L03).
 #[test]
 fn client_ids_are_unique() {

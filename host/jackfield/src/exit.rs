@@ -15,10 +15,12 @@ pub(crate) enum Exit {
     Internal = 70,
     /// A write or sync of the journal failed and the broker stopped at once.
     Journal = 74,
-    /// Another process has the data directory.
+    /// Another process has the data directory, and is not to be waited for.
     Locked = 75,
     /// The configuration is wrong.
     Config = 78,
+    /// The lock of the data directory was lost; another broker may be master.
+    LockLost = 79,
 }
 
 /// The codes as `--help` tells them.
@@ -29,8 +31,9 @@ Exit codes:
   64  wrong arguments
   70  a fault of the program itself
   74  the journal failed: a write or sync did not succeed and the broker stopped at once
-  75  the data directory is in use by another process
-  78  wrong configuration";
+  75  the data directory is in use by another process and lock.fail_if_locked is true
+  78  wrong configuration
+  79  the lock of the data directory was lost: start it again and it is a slave";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
@@ -44,8 +47,8 @@ mod tests {
 
     #[test]
     fn help_names_every_code() {
-        use Exit::{Config, Failed, Internal, Journal, Locked, Ok, Usage};
-        for exit in [Ok, Failed, Usage, Internal, Journal, Locked, Config] {
+        use Exit::{Config, Failed, Internal, Journal, LockLost, Locked, Ok, Usage};
+        for exit in [Ok, Failed, Usage, Internal, Journal, Locked, Config, LockLost] {
             assert!(HELP.contains(&format!("\n  {:<4}", exit as u8)), "{exit:?}");
         }
     }

@@ -3,7 +3,7 @@
 //! This room must never know what a message means or how bytes are laid out; it opens the rooms that do and hands one
 //! to the other. Only here is a file of settings read, only here is a process ended.
 //!
-//! Start reading at [`main`], then `serve` for the wiring, `config` for the file, `client` for `send` and `receive`.
+//! Start reading at [`main`], then `serve` for the wiring, `role` for master and slave, `config` for the file, `client` for `send` and `receive`.
 
 mod bench;
 mod certificates;
@@ -15,6 +15,7 @@ mod exit;
 mod log;
 mod plugin_command;
 mod policies;
+mod role;
 mod security;
 mod serve;
 mod wiring;

@@ -2,10 +2,10 @@
 
 use std::io::{Write, stdout};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use journal::JournalError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use server::{ClientAuth, Listener, Server, ServerError};
@@ -16,6 +16,7 @@ use crate::config::{Config, protocol_name};
 use crate::config_file::{self, Found};
 use crate::exit::Exit;
 use crate::policies::{Control, Policies};
+use crate::role::{self, MasterJournal, Role};
 use crate::{log, security, wiring};
 
 /// Runs the broker until it is told to stop or cannot go on.
@@ -49,11 +50,13 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
             return Exit::Config;
         }
     };
-    match start(&found.config, &certificates) {
-        Ok((server, control)) => {
+    match start(&found.config, &certificates, &signals.standby) {
+        Ok(Started { server, control, role, journal }) => {
             signals.reach(&server, certificates, control);
-            announce(&server, begun);
-            end(server.wait())
+            announce(&server, role.began(begun));
+            role.serves(server.recovered().journal.epoch);
+            let exit = end(server.wait());
+            role.retire(&journal, exit)
         }
         Err(exit) => exit,
     }
@@ -83,16 +86,21 @@ fn ask_for_descriptors() {
     }
 }
 
-/// Opens journal, policies and ports; an error is logged and becomes an exit code.
-fn start(config: &Config, certificates: &Certificates) -> Result<(Server, Arc<Control>), Exit> {
+/// A broker that serves.
+struct Started {
+    server: Server,
+    control: Arc<Control>,
+    role: Role,
+    journal: Weak<MasterJournal>,
+}
+
+/// Opens policies, journal and ports, and waits between the first two until this broker may be master; an error is logged
+/// and becomes an exit code.
+fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> Result<Started, Exit> {
     if let Err(error) = std::fs::create_dir_all(&config.data_directory) {
         tracing::error!("cannot make the data directory {}: {error}", config.data_directory.display());
         return Err(Exit::Failed);
     }
-    let journal = journal_rocksdb::RocksJournal::open(&wiring::journal(config)).map_err(|error| {
-        tracing::error!("{error}");
-        if matches!(error, JournalError::Locked { .. }) { Exit::Locked } else { Exit::Failed }
-    })?;
     let (policies, control) =
         Policies::new(config.policy, &config.stock_policies, &config.components).map_err(|errors| {
             for error in errors {
@@ -106,11 +114,13 @@ fn start(config: &Config, certificates: &Certificates) -> Result<(Server, Arc<Co
         }
         Exit::Config
     })?;
+    let (role, shared) = role::enter(config, standby)?;
+    let journal = Arc::downgrade(&shared);
     let id = wiring::broker_id();
-    let (journal, policies) = (Arc::new(journal), Box::new(policies));
     let facts = |facts| control.load(facts);
-    let told = wiring::server(config, certificates, &id, gate);
-    let started = Server::start(told, config.broker(), journal, policies, id, facts);
+    let mut told = wiring::server(config, certificates, &id, gate);
+    told.bind_ms_max = role.bind_ms_max();
+    let started = Server::start(told, config.broker(), shared, Box::new(policies), id, facts);
     let server = started.map_err(|error| {
         tracing::error!("{error}");
         if matches!(error, ServerError::Facts(_)) { Exit::Config } else { Exit::Failed }
@@ -119,7 +129,7 @@ fn start(config: &Config, certificates: &Certificates) -> Result<(Server, Arc<Co
         tracing::error!("cannot start a thread for the policies: {error}");
         Exit::Internal
     })?;
-    Ok((server, control))
+    Ok(Started { server, control, role, journal })
 }
 
 fn say_what_holds(found: &Found) {
@@ -172,9 +182,14 @@ fn announce(server: &Server, begun: Instant) {
         lines += &format!("listening {protocol} {address}\n");
     }
     lines += "ready\n";
+    say(&lines);
+    tracing::info!("ready in {} ms", begun.elapsed().as_millis());
+}
+
+/// Says something on standard output to whoever started the program.
+pub(crate) fn say(lines: &str) {
     // Nobody may be listening there any more.
     let _ = stdout().write_all(lines.as_bytes()).and_then(|()| stdout().flush());
-    tracing::info!("ready in {} ms", begun.elapsed().as_millis());
 }
 
 fn end(exit: server::Exit) -> Exit {
@@ -203,7 +218,11 @@ struct Hands {
 
 /// Turns SIGTERM and SIGINT into an orderly stop, SIGUSR1 into a report of how things stand, SIGHUP into a new look at the
 /// certificates.
-struct Signals(Arc<OnceLock<Hands>>);
+struct Signals {
+    hands: Arc<OnceLock<Hands>>,
+    /// This broker waits for another one to end, so that there is nothing to be put in order.
+    standby: Arc<AtomicBool>,
+}
 
 impl Signals {
     /// Blocks the signals for this thread and those it will start, and waits for them on a thread of its own.
@@ -211,7 +230,8 @@ impl Signals {
         let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGHUP]);
         signals.thread_block()?;
         let hands: Arc<OnceLock<Hands>> = Arc::default();
-        let known = hands.clone();
+        let standby: Arc<AtomicBool> = Arc::default();
+        let (known, waits) = (hands.clone(), standby.clone());
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             let mut stopping = false;
             while let Ok(signal) = signals.wait() {
@@ -224,12 +244,16 @@ impl Signals {
                         (hands.stop)();
                         stopping = true;
                     }
+                    (_, None) if waits.load(Ordering::SeqCst) => {
+                        tracing::info!("stopped as a slave because of {signal}");
+                        std::process::exit(Exit::Ok as i32)
+                    }
                     // Nothing is promised that is not in the journal, so this loses nothing either.
                     _ => std::process::exit(Exit::Failed as i32),
                 }
             }
         })?;
-        Ok(Signals(hands))
+        Ok(Signals { hands, standby })
     }
 
     /// From now on signals are for this server; before, they ended the program at once.
@@ -249,7 +273,7 @@ impl Signals {
         let (stop, report) = (Box::new(stop), Box::new(server.reporter()));
         let hands = Hands { stop, report, certificates };
         // Set once, here.
-        let _ = self.0.set(hands);
+        let _ = self.hands.set(hands);
     }
 }
 

@@ -124,7 +124,8 @@ fn url(connector: &Connector) -> Text {
     format!("{scheme}://{}", address(connector)).into()
 }
 
-fn host_name() -> String {
+/// This machine's name.
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
 }

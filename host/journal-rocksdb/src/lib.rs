@@ -16,7 +16,7 @@ mod trim;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -113,6 +113,14 @@ struct Counters {
 }
 
 impl RocksJournal {
+    /// The process that has the journal in this directory open, other than our own; 0 if its id is not known. Changes
+    /// nothing there.
+    ///
+    /// Must not be asked while our own process has it open: asking would give the engine's lock away.
+    pub fn user(place: &Path) -> Option<i32> {
+        place::user(place)
+    }
+
     /// Opens the journal, or begins one in an empty directory.
     pub fn open(config: &Config) -> Result<RocksJournal, JournalError> {
         place::prepare(&config.place)?;

@@ -12,6 +12,8 @@ use journal::JournalError;
 /// Version of the layout of directory and keys. The values in them have versions of their own.
 pub(crate) const FORMAT: u32 = 1;
 
+/// The engine locks this one while it is at work, for its process.
+const ENGINE_LOCK: &str = "LOCK";
 const MARK: &str = "JOURNAL";
 const MARK_NEW: &str = "JOURNAL.new";
 const MARK_TEXT: &str = "jackfield journal, format ";
@@ -45,6 +47,18 @@ pub(crate) fn prepare(place: &Path) -> Result<(), JournalError> {
         Err(e) if e.kind() == ErrorKind::InvalidData => Err(foreign(place, "its file JOURNAL is no text")),
         Err(e) => Err(io("read", &place.join(MARK), &e)),
     }
+}
+
+/// The process that has the engine's own lock on this directory. Changes nothing there; 0 stands for a process that the
+/// system does not name.
+///
+/// Not to be asked by a process that has the journal open: closing the lock's file would give its lock away.
+pub(crate) fn user(place: &Path) -> Option<i32> {
+    let file = File::open(place.join(ENGINE_LOCK)).ok()?;
+    let (l_type, l_whence) = (nix::libc::F_WRLCK as nix::libc::c_short, nix::libc::SEEK_SET as nix::libc::c_short);
+    let mut found = nix::libc::flock { l_type, l_whence, l_start: 0, l_len: 0, l_pid: 0 };
+    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_GETLK(&mut found)).ok()?;
+    (i32::from(found.l_type) != nix::libc::F_UNLCK).then(|| found.l_pid.max(0))
 }
 
 fn check_mark(place: &Path, text: &str) -> Result<(), JournalError> {

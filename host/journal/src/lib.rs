@@ -166,6 +166,12 @@ pub enum JournalError {
         /// The directory.
         place: String,
     },
+    /// The lock that makes its user the only one is lost.
+    #[error("journal takes nothing more, because the lock on its data directory is lost: {why}")]
+    Fenced {
+        /// How it was lost.
+        why: String,
+    },
     /// After [`Journal::close`].
     #[error("journal is closed")]
     Closed,

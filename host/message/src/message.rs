@@ -143,6 +143,8 @@ pub enum Advisory {
         /// Its id.
         producer: ProducerId,
     },
+    /// The broker is master: it serves (row M15).
+    MasterBroker,
     /// A message expired, was dead-lettered or found no consumer: the message itself.
     Message(Box<Message>),
 }

@@ -30,6 +30,8 @@ pub struct Config {
     pub read_buffer_bytes: usize,
     /// How long an orderly stop waits for sockets to take the last words, ms.
     pub drain_ms_max: u64,
+    /// How long a port may be in use by another process before that is an error, ms.
+    pub bind_ms_max: u64,
     /// How long a TLS handshake may take, ms.
     pub handshake_ms_max: u64,
     /// TLS handshakes that compute at the same time; further ones wait, within their time.
@@ -69,6 +71,7 @@ impl Config {
             write_buffer_bytes_max: 256 * 1024,
             read_buffer_bytes: 64 * 1024,
             drain_ms_max: 2_000,
+            bind_ms_max: 0,
             handshake_ms_max: 10_000,
             handshakes_max: 256,
         }

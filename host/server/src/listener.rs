@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use message::{ConnectionKey, Text};
 use session::openwire::{OpenWireSession, Options};
@@ -23,8 +23,22 @@ use crate::{Config, Connector};
 /// Pause after a failed accept: the system is out of descriptors or memory, and asking faster does not help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Opens the listening socket of a connector.
-pub(crate) fn bind(connector: &Connector) -> std::io::Result<(std::net::TcpListener, SocketAddr)> {
+/// Between two tries to have a port that is in use.
+const BIND_POLL: Duration = Duration::from_millis(2);
+
+/// Opens the listening socket of a connector. A port that is in use is tried again until `patience` is over.
+pub(crate) fn bind(connector: &Connector, patience: Instant) -> std::io::Result<(std::net::TcpListener, SocketAddr)> {
+    loop {
+        match bind_once(connector) {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < patience => {
+                std::thread::sleep(BIND_POLL);
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn bind_once(connector: &Connector) -> std::io::Result<(std::net::TcpListener, SocketAddr)> {
     let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
     for address in connector.address.to_socket_addrs()? {
         match bind_to(address, connector.backlog) {

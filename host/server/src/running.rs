@@ -116,8 +116,9 @@ impl Server {
         let (recovered, found) = recover(&mut machine, &*journal)?;
         facts(found).map_err(ServerError::Facts)?;
         let mut sockets = Vec::new();
+        let patience = Instant::now() + Duration::from_millis(config.bind_ms_max);
         for connector in &config.connectors {
-            let bound = listener::bind(connector).map_err(|cause| ServerError::Bind {
+            let bound = listener::bind(connector, patience).map_err(|cause| ServerError::Bind {
                 connector: connector.name.clone(),
                 address: connector.address.clone(),
                 cause,

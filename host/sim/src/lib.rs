@@ -14,6 +14,8 @@
 //! Sessions over bytes belong into [`World`]'s `carry_out` and `pass_on`: all commands and all events go through these
 //! two, and the checker listens on the broker's side of them.
 //!
+//! Beside it stands a second, smaller simulation: the lock keepers of brokers that share a directory ([`Keepers`]).
+//!
 //! Start reading at [`World`], then `oracle`.
 
 mod acting;
@@ -21,7 +23,9 @@ mod campaign;
 mod client;
 mod disk;
 mod drain;
+mod keepers;
 mod ledger;
+mod lock_model;
 mod options;
 mod oracle;
 mod policy;
@@ -31,6 +35,7 @@ mod words;
 mod world;
 
 pub use campaign::{Summary, demand, run, run_tampered};
+pub use keepers::{Keepers, LockTally, LockTamper};
 pub use oracle::Counted;
 pub use tamper::Tamper;
 pub use world::{Tally, Violation, World};

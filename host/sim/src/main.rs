@@ -1,16 +1,18 @@
 //! `sim run --seeds A..B [--steps N] [--trace N] [--violations N]`: a campaign over many seeds. Prints a summary;
-//! stops at the first broken promise, or after so many.
+//! stops at the first broken promise, or after so many. `sim lock --seeds A..B`: the same of lock keepers.
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use sim::{Summary, Tamper, World};
+use sim::{Keepers, LockTally, LockTamper, Summary, Tamper, World};
 
-const USAGE: &str = "usage: sim run --seeds A..B [--steps N] [--trace N] [--violations N]";
+const USAGE: &str = "usage: sim run --seeds A..B [--steps N] [--trace N] [--violations N]
+       sim lock --seeds A..B [--violations N]";
 const STEPS: u64 = 1_000;
 
 struct Wish {
+    lock: bool,
     first: u64,
     end: u64,
     steps: u64,
@@ -24,6 +26,9 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    if wish.lock {
+        return lock(&wish);
+    }
     let begun = Instant::now();
     let mut summary = Summary::default();
     let mut found = 0;
@@ -53,12 +58,35 @@ fn main() -> ExitCode {
     if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The campaign of lock keepers.
+fn lock(wish: &Wish) -> ExitCode {
+    let begun = Instant::now();
+    let mut out = std::io::stdout();
+    let (mut total, mut found) = (LockTally::default(), 0);
+    for seed in wish.first..wish.end {
+        match Keepers::new(seed, LockTamper::None).run() {
+            Ok(tally) => total.add(&tally),
+            Err(violation) => {
+                found += 1;
+                let _ = writeln!(out, "{violation}");
+                if found >= wish.violations {
+                    let _ = writeln!(out, "again with: sim lock --seeds {seed}..{}", seed + 1);
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let _ = writeln!(out, "lock keepers, seeds {}..{}: {total}, {found} violations, {took:.0} s", wish.first, wish.end);
+    if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn parse(arguments: &[String]) -> Option<Wish> {
     let (command, options) = arguments.split_first()?;
-    if command != "run" {
+    if !matches!(command.as_str(), "run" | "lock") {
         return None;
     }
-    let mut wish = Wish { first: 0, end: 0, steps: STEPS, trace: 120, violations: 1 };
+    let mut wish = Wish { lock: command == "lock", first: 0, end: 0, steps: STEPS, trace: 120, violations: 1 };
     for pair in options.chunks(2) {
         let [name, value] = pair else { return None };
         match name.as_str() {

@@ -174,6 +174,10 @@ pub(crate) struct KillArgs {
     /// Kills before the drain; one more follows it.
     #[arg(long, default_value_t = 200)]
     pub(crate) kills: u32,
+    /// Brokers that wait on the same data for the lock; then each kill is a failover, clients try all brokers in turn, and
+    /// the dead one comes back as a slave.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=8))]
+    pub(crate) standbys: u32,
     /// Clients speak OpenWire only.
     #[arg(long, conflicts_with_all = ["stomp", "both"])]
     pub(crate) openwire: bool,
@@ -333,5 +337,7 @@ mod tests {
         assert!(matches!(args.command, Some(Command::Judge(judge)) if judge.work.producers == 4));
         let args = parse("bench kill --program /x --data /y --kills 3 --seed 9 --stomp --min-ms 1");
         assert!(matches!(args.command, Some(Command::Kill(kill)) if kill.work.seed == 9 && kill.stomp));
+        let args = parse("bench kill --program /x --data /y --standbys 2");
+        assert!(matches!(args.command, Some(Command::Kill(kill)) if kill.standbys == 2 && kill.kills == 200));
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use broker::DestinationSettings;
 use tracing_subscriber::EnvFilter;
 
+use super::lock::LOCK;
 use super::problem::{Fault, unknown};
 use super::raw::Raw;
 use super::tls::TLS;
@@ -60,6 +61,12 @@ pub(crate) const SECTIONS: &[Section] = &[
         others: &[],
     },
     Section { name: "store", doc: "The journal on disk.", keys: STORE, others: &[] },
+    Section {
+        name: "lock",
+        doc: "The lock on the data directory: brokers that share one are master and slaves (shared-file-locker).",
+        keys: LOCK,
+        others: &[],
+    },
     Section {
         name: "limits",
         doc: "Upper bounds. What is beyond one is refused with an error that names it.",

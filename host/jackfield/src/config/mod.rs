@@ -6,6 +6,7 @@
 mod component;
 mod connector;
 mod keys;
+mod lock;
 mod problem;
 mod raw;
 mod read;
@@ -23,6 +24,7 @@ use session::Protocol;
 
 pub(crate) use self::connector::Connector;
 pub(crate) use self::keys::check_level;
+pub(crate) use self::lock::LockWish;
 pub(crate) use self::problem::{Fault, Problem};
 pub(crate) use self::read::read;
 pub(crate) use self::security::Security;
@@ -48,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     /// The journal on disk.
     pub(crate) store: Store,
+    /// The lock on the data directory.
+    pub(crate) lock: LockWish,
     /// Limits of dispatch policies that are components.
     pub(crate) policy: plugin_wasmtime::Limits,
     /// Stock policies with settings of the operator's.
@@ -174,6 +178,7 @@ impl Default for Config {
                 handshakes_max: serving.handshakes_max,
             },
             store: Store { bytes_limit: 100 << 30 },
+            lock: LockWish::default(),
             policy: plugin_wasmtime::Limits::default(),
             stock_policies: Vec::new(),
             components: Vec::new(),

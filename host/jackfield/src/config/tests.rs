@@ -101,6 +101,8 @@ fn each_single_mistake_is_told_with_its_remedy() {
         ("[[connector]]\nuri = \"tcp://h:1\"\nkey = \"k\"\n", &["line 2", "certificates but no TLS", "ssl://"]),
         ("[tls]\ncertificate = \"\"\n", &["tls.certificate", "is empty"]),
         ("[tls]\nhandshake_ms = 0\n", &["tls.handshake_ms = 0", "out of bounds"]),
+        ("[lock]\nuse_lock = false\n", &["line 2: lock.use_lock", "key use_lock is unknown", "enabled"]),
+        ("[lock]\nacquire_sleep_interval_ms = 0\n", &["lock.acquire_sleep_interval_ms = 0", "out of bounds", "10 to"]),
         ("[policy]\ncomponent = 3\n", &["policy.component: is no list of sections", "[[policy.component]]"]),
         ("[[policy.component]]\nname = \"x\"\n", &["line 1: policy.component[1]", "lacks a name or a file"]),
         ("[[policy.component]]\nnam = \"x\"\n", &["key nam is unknown", "did you mean name?"]),
@@ -194,6 +196,9 @@ name = \"north\"
 limit = \"64mb\"
 [store]
 limit = \"2 gb\"
+[lock]
+keep_alive_period_ms = 0
+fail_if_locked = true
 [policy]
 deadline_ms = 9
 [[policy.stock]]
@@ -253,6 +258,7 @@ admin = [\"*\"]
     assert_eq!(config.broker.memory_bytes_limit, 64 << 20);
     assert_eq!(config.store.bytes_limit, 2 << 30);
     assert_eq!(config.policy.call_ms_max, 9);
+    assert_eq!((config.lock.keep_alive_period_ms, config.lock.fail_if_locked, config.lock.enabled), (0, true, true));
     assert_eq!(
         config.connectors.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
         ["openwire", "openwire-2", "openwire+ssl"]

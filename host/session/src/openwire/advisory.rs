@@ -14,7 +14,7 @@ const LAST_DELIVERED_UNKNOWN: i64 = -2;
 
 /// Puts the subject, and who tells it, into the message.
 pub(super) fn render(subject: &Advisory, broker: &BrokerInfo, message: &mut Message) {
-    message.data_structure = Some(Box::new(command(subject)));
+    message.data_structure = command(subject).map(Box::new);
     message.message_type.get_or_insert(Text::from_static("Advisory"));
     let limits = message::properties::Limits::default();
     let given = message.properties.take().unwrap_or_default();
@@ -29,8 +29,9 @@ pub(super) fn render(subject: &Advisory, broker: &BrokerInfo, message: &mut Mess
     message.properties = properties.encoded().cloned();
 }
 
-fn command(subject: &Advisory) -> Command {
-    match subject {
+/// `None` where the message alone says it.
+fn command(subject: &Advisory) -> Option<Command> {
+    let command = match subject {
         Advisory::Destination { destination, connection, removed } => DestinationInfo {
             connection_id: Some(ConnectionId { value: connection.clone() }),
             destination: Some(convert::destination_out(destination)),
@@ -83,7 +84,9 @@ fn command(subject: &Advisory) -> Command {
         .into(),
         Advisory::ProducerRemoved { producer } => removed(ObjectId::Producer(convert::producer_out(producer))),
         Advisory::Message(about) => convert::message_out(about, about.redelivery_count, about.broker_in_time).into(),
-    }
+        Advisory::MasterBroker => return None,
+    };
+    Some(command)
 }
 
 fn removed(object_id: ObjectId) -> Command {

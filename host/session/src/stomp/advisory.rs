@@ -52,6 +52,8 @@ pub(super) fn write(advisory: &Advisory, into: &mut String) {
             }
         }),
         Advisory::ProducerRemoved { producer } => object(into, "RemoveInfo", |json| json.id("objectId", producer)),
+        // ActiveMQ sends it without a body.
+        Advisory::MasterBroker => {}
         Advisory::Message(message) => object(into, "Message", |json| {
             json.text("messageId", &message.id.to_string());
             json.destination("destination", &message.destination);

@@ -2,8 +2,10 @@
 //!
 //! Start at [`ledger`] for the rules, then [`work`] for what the clients do.
 
+mod gaps;
 pub(crate) mod kill;
 mod ledger;
+mod members;
 mod work;
 
 use std::{
@@ -20,6 +22,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
+use self::gaps::Gaps;
 use self::ledger::{Ledger, Violation};
 use super::{
     body::now_ns,
@@ -52,13 +55,17 @@ pub(crate) struct Court {
     awaited: AtomicI64,
     reconnects: AtomicU64,
     refused: AtomicU64,
-    logins: Vec<Login>,
+    /// How long clients stood still when a broker died.
+    gaps: Gaps,
+    /// Ways in for each kind of client: those that it tries in turn.
+    logins: Vec<Vec<Login>>,
     queues: Vec<Destination>,
     work: Work,
 }
 
 impl Court {
-    pub(crate) fn new(logins: Vec<Login>, mut work: Work) -> Arc<Self> {
+    /// Clients are spread over `logins`; each tries those of its place in turn.
+    pub(crate) fn new(logins: Vec<Vec<Login>>, mut work: Work) -> Arc<Self> {
         work.queues = work.queues.min(work.consumers);
         let tag = format!("judge.{}.{}", work.seed, std::process::id());
         Arc::new(Self {
@@ -68,6 +75,7 @@ impl Court {
             awaited: AtomicI64::new(0),
             reconnects: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            gaps: Gaps::new(work.producers),
             logins,
             queues: (0..work.queues).map(|queue| Destination::queue(format!("{tag}.{queue}"))).collect(),
             work,
@@ -102,22 +110,23 @@ impl Court {
 
     /// Logs in, again and again while the broker is away; none when `until` has come or the phase is over.
     fn connect(&self, index: usize, last_phase: u8) -> anyhow::Result<Option<(Client, u16)>> {
-        let login = &self.logins[index % self.logins.len()];
+        let logins = &self.logins[index % self.logins.len()];
         let since = Instant::now();
         let mut back_off = BACK_OFF_MIN;
         while self.phase() <= last_phase {
             // Looked up before the connect: a broker that dies in between makes the connection an old one.
             let generation = self.ledger().generation();
-            match Client::connect(login) {
-                Ok(client) => return Ok(Some((client, generation))),
-                Err(error) if since.elapsed() > ABSENCE_MAX => {
-                    return Err(error).with_context(|| format!("no login at {} for {ABSENCE_MAX:?}", login.target));
-                }
-                Err(_) => {
-                    thread::sleep(back_off);
-                    back_off = (back_off * 2).min(BACK_OFF_MAX);
+            for login in logins {
+                match Client::connect(login) {
+                    Ok(client) => return Ok(Some((client, generation))),
+                    Err(error) if since.elapsed() > ABSENCE_MAX => {
+                        return Err(error).with_context(|| format!("no login at {} for {ABSENCE_MAX:?}", login.target));
+                    }
+                    Err(_) => {}
                 }
             }
+            thread::sleep(back_off);
+            back_off = (back_off * 2).min(BACK_OFF_MAX);
         }
         Ok(None)
     }
@@ -251,7 +260,7 @@ pub(crate) fn run(_: &Load, args: &JudgeArgs) -> anyhow::Result<ExitCode> {
         tight: true,
         cache: true,
     };
-    let court = Court::new(args.brokers.iter().map(login).collect(), args.work.clone());
+    let court = Court::new(args.brokers.iter().map(|broker| vec![login(broker)]).collect(), args.work.clone());
     let mut progress = Progress::new("judge".into());
     let clients = Clients::start(&court);
     let end = Instant::now() + Duration::from(args.duration);

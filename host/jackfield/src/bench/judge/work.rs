@@ -23,11 +23,13 @@ pub(super) fn produce(court: &Court, index: u32) -> anyhow::Result<()> {
     let mut producer = Producer {
         court,
         index,
+        generation: 0,
         random: Random::new(court.work.seed.wrapping_mul(1009) ^ u64::from(index)),
         body: Vec::new(),
     };
     while court.phase() == LOAD {
         let Some((mut client, generation)) = court.connect(index as usize, LOAD)? else { break };
+        producer.generation = generation;
         match producer.run(&mut client) {
             Ok(()) => client.close(),
             Err(failure) => lost(court, generation, &failure),
@@ -51,6 +53,8 @@ fn lost(court: &Court, generation: u16, failure: &Failure) {
 struct Producer<'a> {
     court: &'a Court,
     index: u32,
+    /// Of its connection.
+    generation: u16,
     random: Random,
     body: Vec<u8>,
 }
@@ -100,6 +104,7 @@ impl Producer<'_> {
                     }
                     if let Some(key) = awaited.remove(&confirm.id) {
                         self.court.ledger().confirm_send(&[key]);
+                        self.court.gaps.confirmed(self.index, self.generation);
                     }
                 }
                 Received::Refused(text) => return Err(Failure::Refused(text)),
@@ -128,7 +133,10 @@ impl Producer<'_> {
         let result = client.confirm(id);
         let mut ledger = self.court.ledger();
         match (&result, commit) {
-            (Ok(()), true) => ledger.confirm_send(&keys),
+            (Ok(()), true) => {
+                ledger.confirm_send(&keys);
+                self.court.gaps.confirmed(self.index, self.generation);
+            }
             (Err(_), true) => ledger.leave_open(&keys),
             (_, false) => {}
         }

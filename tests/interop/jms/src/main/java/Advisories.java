@@ -56,6 +56,12 @@ final class Advisories {
             producer.close();
             Check.same(0, c.take(watcher, "the advisory of the closed producer").getIntProperty("producerCount"), "producerCount");
         });
+        r.add("advisory.master-broker", c -> {
+            MessageConsumer watcher = c.auto(c.connect()).createConsumer(AdvisorySupport.getMasterBrokerAdvisoryTopic());
+            ActiveMQMessage master = (ActiveMQMessage) c.take(watcher, "the advisory of the master, to whoever comes late");
+            Check.that(master.getDataStructure() == null, "it says more than that");
+            Check.that(master.getStringProperty("originBrokerName") != null, "originBrokerName is missing");
+        });
         r.add("advisory.connection", c -> {
             MessageConsumer watcher = c.auto(c.connect()).createConsumer(AdvisorySupport.getConnectionAdvisoryTopic());
             c.connectAs(c.unique("me"), "");
