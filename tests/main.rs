@@ -1,5 +1,6 @@
 //! The real program from outside: started, spoken to, killed, started again. One binary, so that it links once.
 
+mod admin;
 mod arrows;
 mod disk;
 mod durability;
@@ -7,6 +8,7 @@ mod first_message;
 mod hostile;
 mod hostile_openwire;
 mod openwire;
+mod plugins;
 mod policies;
 mod security;
 mod support;
