@@ -5,6 +5,7 @@ use std::process::Command;
 
 /// What each room may use of the others, directly or not.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("admin", &["registry", "message", "selector"]),
     ("selector", &[]),
     ("wire", &[]),
     ("plugin", &[]),
@@ -22,8 +23,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that only one room may say.
-const ONLY_IN: &[(&str, &str)] =
-    &[("rocksdb", "journal-rocksdb"), ("wasmtime", "plugin-wasmtime"), ("argon2", "auth"), ("jsonwebtoken", "auth")];
+const ONLY_IN: &[(&str, &str)] = &[
+    ("rocksdb", "journal-rocksdb"),
+    ("wasmtime", "plugin-wasmtime"),
+    ("argon2", "auth"),
+    ("jsonwebtoken", "auth"),
+    ("hyper", "admin"),
+];
 
 /// Rooms that know no runtime and no sockets.
 const PURE: &[&str] = &["message", "selector", "wire", "session", "broker", "plugin", "journal", "registry", "ha"];

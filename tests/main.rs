@@ -1,5 +1,6 @@
 //! The real program from outside: started, spoken to, killed, started again. One binary, so that it links once.
 
+mod admin;
 mod arrows;
 mod disk;
 mod durability;
@@ -8,6 +9,7 @@ mod ha;
 mod hostile;
 mod hostile_openwire;
 mod openwire;
+mod plugins;
 mod policies;
 mod security;
 mod support;

@@ -18,6 +18,7 @@ use crate::entry::Entry;
 use crate::groups::NO_GROUP;
 use crate::keep::KeepId;
 use crate::line::Line;
+use crate::retired::Retired;
 use crate::slots::{Key, Slots};
 use crate::{Config, JournalRoom, Stats};
 
@@ -93,6 +94,8 @@ pub struct Broker {
     pub(crate) group_check: GroupCheck,
     pub(crate) now: i64,
     pub(crate) stats: Stats,
+    /// What is there no more.
+    pub(crate) retired: Retired,
     /// Ids of messages that the broker itself sends.
     pub(crate) own_producer: ProducerId,
     pub(crate) own_sequence: i64,
@@ -198,6 +201,7 @@ impl Broker {
             group_check: GroupCheck::new(),
             now: 0,
             stats: Stats::default(),
+            retired: Retired::default(),
             own_producer: ProducerId { connection: id, session: -1, value: 1 },
             own_sequence: 0,
             stopping: false,

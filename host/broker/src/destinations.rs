@@ -217,6 +217,7 @@ impl Broker {
     /// Ends a line: its messages go, its number too, its members are served from it no more.
     pub(crate) fn drop_line(&mut self, key: Key) {
         let Some(mut line) = self.lines.remove(key) else { return };
+        self.retired.line(&mut line);
         match &line.kind {
             LineKind::Queue { destination, .. } => {
                 match destination.kind {

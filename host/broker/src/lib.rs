@@ -38,6 +38,7 @@ mod policy;
 mod properties;
 mod publish;
 mod recover;
+mod retired;
 mod rights;
 mod slots;
 mod stats;
@@ -51,6 +52,7 @@ pub use groups::GroupStats;
 pub use keep::KeepId;
 pub use line::LineStats;
 pub use recover::Recovery;
+pub use retired::Retired;
 pub use stats::{LineReport, Stats};
 
 /// Room in the journal, as the journal's keeper sees it.

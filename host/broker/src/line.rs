@@ -104,6 +104,19 @@ pub struct LineStats {
     pub damaged: u64,
 }
 
+impl LineStats {
+    /// Adds the counters of another one.
+    pub fn add(&mut self, other: &LineStats) {
+        self.enqueued += other.enqueued;
+        self.dequeued += other.dequeued;
+        self.dispatched += other.dispatched;
+        self.expired += other.expired;
+        self.dead_lettered += other.dead_lettered;
+        self.corrected += other.corrected;
+        self.damaged += other.damaged;
+    }
+}
+
 impl Line {
     pub(crate) fn new(kind: LineKind, log: Option<LogId>, settings: Arc<DestinationSettings>) -> Line {
         Line {

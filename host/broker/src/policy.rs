@@ -15,6 +15,7 @@ impl Broker {
         let Some(line) = self.lines.get_mut(key) else { return };
         let LineKind::Queue { destination, .. } = &line.kind else { return };
         let wish = &line.settings.dispatch_policy;
+        self.retired.policy(line.policy_name.take(), line.policy.take());
         line.policy_name = Some(self.policies.policy_for(wish, &destination.name).into());
         line.policy = Some(self.policies.queue_dispatch(wish, &destination.name).unwrap_or_else(|_| {
             self.stats.policies_refused += 1;

@@ -70,6 +70,14 @@ impl<T> Slots<T> {
             .filter_map(|(index, slot)| slot.1.as_ref().map(|tenant| (Key { index, generation: slot.0 }, tenant)))
     }
 
+    /// The tenants of at most `count` slots from number `from` on, and the number to go on from; `None` at the end. For walks
+    /// that must not take long at a time: tenants that move in behind the walker's back are not seen.
+    pub(crate) fn page(&self, from: usize, count: usize) -> (impl Iterator<Item = &T>, Option<usize>) {
+        let end = from.saturating_add(count).min(self.slots.len());
+        let page = self.slots.get(from..end).unwrap_or_default();
+        (page.iter().filter_map(|slot| slot.1.as_ref()), (end < self.slots.len()).then_some(end))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }

@@ -3,9 +3,11 @@
 use message::{ConnectionKey, Event, Sequence};
 use plugin::PolicyStats;
 
+use crate::Config;
 use crate::broker::Broker;
 use crate::groups::GroupStats;
 use crate::line::LineStats;
+use crate::retired::Retired;
 
 /// Counters of the whole machine, rising since its start.
 #[derive(Debug, Default)]
@@ -45,6 +47,8 @@ pub struct LineReport {
     pub stats: LineStats,
     /// Message groups; `None` for a queue that never saw one and for subscriptions.
     pub groups: Option<GroupStats>,
+    /// Name of the dispatch policy that it has; empty without consumers and for subscriptions.
+    pub policy_name: String,
     /// The dispatch policy's own counters; `None` without consumers or for subscriptions.
     pub policy: Option<PolicyStats>,
 }
@@ -62,18 +66,46 @@ impl Broker {
 
     /// Every queue and durable subscription.
     pub fn report(&self) -> Vec<LineReport> {
-        let lasting = self.lines.iter().filter(|(_, line)| line.lasts());
-        lasting
-            .map(|(_, line)| LineReport {
-                name: line.name(),
-                pending: line.pending.len(),
-                consumers: line.members.len(),
-                memory: line.memory + line.resident,
-                stats: line.stats,
-                groups: line.groups.as_ref().map(|groups| groups.stats()),
-                policy: line.policy.as_ref().map(|policy| policy.stats()),
-            })
-            .collect()
+        self.report_page(0, usize::MAX).0
+    }
+
+    /// The queues and durable subscriptions among the next `count` lines, and where to go on; `None` at the end. Begins with
+    /// 0. For reports that must not hold up the machine, however many lines there are.
+    pub fn report_page(&self, from: usize, count: usize) -> (Vec<LineReport>, Option<usize>) {
+        let (lines, next) = self.lines.page(from, count);
+        let reports = lines.filter(|line| line.lasts()).map(|line| LineReport {
+            name: line.name(),
+            pending: line.pending.len(),
+            consumers: line.members.len(),
+            memory: line.memory + line.resident,
+            stats: line.stats,
+            groups: line.groups.as_ref().map(|groups| groups.stats()),
+            policy_name: line.policy_name.as_deref().unwrap_or_default().to_owned(),
+            policy: line.policy.as_ref().map(|policy| policy.stats()),
+        });
+        (reports.collect(), next)
+    }
+
+    /// What lines and policies counted that are there no more.
+    pub fn retired(&self) -> &Retired {
+        &self.retired
+    }
+
+    /// How much of what has an upper bound is there: by the configuration's key, with the bound.
+    pub fn used(&self) -> [(&'static str, u64, u64); 6] {
+        let Config { destinations_max, consumers_max, durable_subscriptions_max, producers_audited_max, .. } =
+            self.config;
+        let destinations =
+            self.queues.len() + self.temporary_queues.len() + self.topics.len() + self.temporary_topics.len();
+        let count = |name, used: usize, max: usize| (name, used as u64, max as u64);
+        [
+            count("limits.destinations", destinations, destinations_max),
+            count("limits.consumers", self.consumers.len(), consumers_max),
+            count("limits.durable_subscriptions", self.durables.len(), durable_subscriptions_max),
+            count("limits.producers_audited", self.audit.len(), producers_audited_max),
+            ("memory.limit", self.memory, self.config.memory_bytes_limit),
+            ("memory.body_window", self.resident, self.config.body_window_bytes),
+        ]
     }
 
     /// Bytes of messages in memory: those that are nowhere else, and bodies that the journal has too.

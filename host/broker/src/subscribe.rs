@@ -549,8 +549,7 @@ impl Broker {
                     line.selective = selective;
                     line.exclusive = exclusive || line.settings.all_consumers_exclusive_by_default;
                     if line.members.is_empty() {
-                        line.policy = None;
-                        line.policy_name = None;
+                        self.retired.policy(line.policy_name.take(), line.policy.take());
                         line.changes.clear();
                     }
                 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use message::{Destination, DestinationKind};
+use registry::Point;
 
 use crate::config::LogFormat;
 use crate::{bench, exit};
@@ -14,6 +15,7 @@ Examples:
   jackfield serve                                  a broker on ports 61616 and 61613
   jackfield send queue://hello 'Hello, world'      a first message
   jackfield receive queue://hello                  and back
+  jackfield status                                 how the broker stands
   jackfield config show > jackfield.toml           a file to start from, each key explained
   jackfield config check                           what is wrong with it
 ";
@@ -49,10 +51,12 @@ pub(crate) enum Command {
 Examples:
   echo 'secret' | jackfield password           for password_hash in [security] users")]
     Password,
+    /// Show how a running broker stands.
+    Status(Status),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look into dispatch policies.
+    /// Look into dispatch policies, and change them on a running broker.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Measure a broker under load.
@@ -83,6 +87,40 @@ pub(crate) struct Serve {
     /// How much is logged, such as info or info,server=debug; goes before log.level of the file.
     #[arg(long, value_name = "LEVEL", value_parser = log_level)]
     pub(crate) log_level: Option<String>,
+}
+
+/// Show how a running broker stands: ports, destinations, policies, limits. Asks over its admin socket, which only the
+/// broker's own user may do.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield status                                     the broker of this folder
+  jackfield status --data /var/lib/jackfield           another one
+  jackfield status --json --destinations 1000          for programs")]
+pub(crate) struct Status {
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+    /// How many destinations to show, those with most messages waiting first.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) destinations: usize,
+    /// One JSON object in place of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which broker, by its admin socket.
+#[derive(Debug, Args)]
+pub(crate) struct Reach {
+    /// Configuration file of the broker. Without it, ./jackfield.toml if that exists, else the defaults.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The broker's data directory; goes before broker.data_directory of the file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The admin socket itself.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["config", "data"])]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// How to reach a broker.
@@ -192,11 +230,50 @@ pub(crate) enum ConfigCommand {
     Show(ConfigFile),
 }
 
-/// Look into dispatch policies.
+/// Look into dispatch policies, and change them on a running broker.
+///
+/// A plug-in has generations, and one of them decides. The broker is asked over its admin socket, which only its own user
+/// may do; all that is changed is there again after a restart.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  jackfield plugin inspect by-region.wasm
+  jackfield plugin deploy by-region by-region.wasm --set home=north
+  jackfield plugin bind by-region 'ORDERS.>'
+  jackfield plugin deploy by-region candidate.wasm --shadow
+  jackfield plugin shadow by-region                    does it decide alike, and what does it cost
+  jackfield plugin promote by-region
+  jackfield plugin rollback by-region
+  jackfield plugin explain ORDERS.NORTH                which policy sent which message where")]
 pub(crate) enum PluginCommand {
     /// Tell what a component is and asks for, and whether a broker would take it. Needs no broker.
     Inspect(Inspect),
+    /// Take in a component as a new generation, which decides at once.
+    Deploy(Deploy),
+    /// Have the shadow, or another generation, decide.
+    Promote(Promote),
+    /// Go back to the generation before, or to another one.
+    Rollback(Rollback),
+    /// Give the component that decides other settings: those given here and no others.
+    Configure(Configure),
+    /// End the shadow.
+    EndShadow(Named),
+    /// Remove a plug-in that nothing is bound to.
+    Remove(Named),
+    /// Have the queues of a pattern use a policy: a plug-in, or one that dispatch_policy may name.
+    Bind(Binding),
+    /// Have the queues of a pattern use what their settings say.
+    Unbind(Unbinding),
+    /// Show the plug-ins, where they are bound, and what policies in use did so far.
+    List(List),
+    /// Show what happened to a plug-in.
+    History(Show),
+    /// Show what the shadow found so far.
+    Shadow(Show),
+    /// Show what a policy said lately.
+    Logs(Show),
+    /// Show the latest decisions on a queue's messages; the first question begins to note them.
+    Explain(Explain),
 }
 
 /// Which component.
@@ -211,6 +288,144 @@ pub(crate) struct Inspect {
     /// A setting to try it with; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub(crate) settings: Vec<(String, String)>,
+}
+
+/// What to deploy.
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// Name of the plug-in.
+    pub(crate) name: String,
+    /// The component.
+    pub(crate) file: PathBuf,
+    /// A setting; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// It looks on without effect, beside the generation that decides.
+    #[arg(long)]
+    pub(crate) shadow: bool,
+    /// Go on without the state of the generation before if it is not taken.
+    #[arg(long)]
+    pub(crate) start_empty: bool,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// What to promote.
+#[derive(Debug, Args)]
+pub(crate) struct Promote {
+    /// Name of the plug-in.
+    pub(crate) name: String,
+    /// Which generation; without it the shadow.
+    #[arg(long, value_name = "N")]
+    pub(crate) generation: Option<u64>,
+    /// Go on without the state of the generation before if it is not taken.
+    #[arg(long)]
+    pub(crate) start_empty: bool,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// Where to go back to.
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// Name of the plug-in.
+    pub(crate) name: String,
+    /// Which generation; without it the previous one.
+    #[arg(long, value_name = "N")]
+    pub(crate) generation: Option<u64>,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// A plug-in and its settings.
+#[derive(Debug, Args)]
+pub(crate) struct Configure {
+    /// Name of the plug-in.
+    pub(crate) name: String,
+    /// A setting; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// A plug-in.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// Its name.
+    pub(crate) name: String,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// How to list.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// JSON in place of tables.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// A plug-in or another policy, and how to show it.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Its name.
+    pub(crate) name: String,
+    /// JSON in place of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// A policy and the queues that are to have it.
+#[derive(Debug, Args)]
+pub(crate) struct Binding {
+    /// Name of the policy.
+    pub(crate) name: String,
+    /// Which queues: a name, or a pattern such as ORDERS.>
+    pub(crate) pattern: String,
+    /// What it decides there.
+    #[arg(long, value_name = "POINT", default_value_t = Point::QueueDispatch)]
+    pub(crate) point: Point,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// Queues by pattern.
+#[derive(Debug, Args)]
+pub(crate) struct Unbinding {
+    /// The pattern as it was bound.
+    pub(crate) pattern: String,
+    /// What was decided there.
+    #[arg(long, value_name = "POINT", default_value_t = Point::QueueDispatch)]
+    pub(crate) point: Point,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// A queue.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Its name.
+    pub(crate) queue: String,
+    /// JSON in place of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
 }
 
 /// Which configuration.
@@ -332,11 +547,16 @@ mod tests {
             ("jackfield send hello text --user u", MissingRequiredArgument),
             ("jackfield plugin inspect", MissingRequiredArgument),
             ("jackfield plugin inspect f --set a", ValueValidation),
+            ("jackfield plugin deploy a f --set =b", ValueValidation),
+            ("jackfield plugin promote a --generation x", ValueValidation),
+            ("jackfield plugin bind a Q --point nowhere", ValueValidation),
+            ("jackfield plugin list --socket s --config c", ArgumentConflict),
             ("jackfield receive a --durable d", MissingRequiredArgument),
             ("jackfield receive a --follow --count 3", ArgumentConflict),
             ("jackfield receive a --timeout 5", ValueValidation),
             ("jackfield receive a --broker tcp://127.0.0.1:61616", ValueValidation),
             ("jackfield serve --log-level loud", ValueValidation),
+            ("jackfield status --socket s --data d", ArgumentConflict),
         ];
         for (line, expected) in table {
             assert_eq!(parse(line).expect_err(line).kind(), expected, "{line}");

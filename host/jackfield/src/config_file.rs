@@ -60,8 +60,8 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
             if let Err(problems) = Certificates::load(&found.config) {
                 wrong.extend(problems.iter().map(ToString::to_string));
             }
-            let Config { policy, stock_policies, components, .. } = &found.config;
-            if let Err(errors) = Policies::new(*policy, stock_policies, components) {
+            let Config { policy, registry, stock_policies, components, .. } = &found.config;
+            if let Err(errors) = Policies::new(*policy, *registry, stock_policies, components) {
                 wrong.extend(errors.iter().map(|error| format!("{error:#}")));
             }
             if !wrong.is_empty() {

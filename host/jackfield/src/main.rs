@@ -3,21 +3,28 @@
 //! This room must never know what a message means or how bytes are laid out; it opens the rooms that do and hands one
 //! to the other. Only here is a file of settings read, only here is a process ended.
 //!
-//! Start reading at [`main`], then `serve` for the wiring, `role` for master and slave, `config` for the file, `client` for `send` and `receive`.
+//! Start reading at [`main`], then `serve` for the wiring, `role` for master and slave, `config` for the file, `client` for
+//! `send` and `receive`, `control` for what the admin room asks.
 
+mod admin_client;
 mod bench;
 mod certificates;
 mod cli;
 mod client;
 mod config;
 mod config_file;
+mod control;
 mod exit;
 mod log;
 mod plugin_command;
+mod plugin_inspect;
+mod plugin_show;
 mod policies;
 mod role;
 mod security;
 mod serve;
+mod status;
+mod table;
 mod wiring;
 
 use std::process::ExitCode;
@@ -50,6 +57,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::serve(&args).into(),
         Command::Send(args) => finish(client::send(&args)),
         Command::Receive(args) => finish(client::receive(&args, &mut std::io::stdout())),
+        Command::Status(args) => finish(status::status(&args, &mut std::io::stdout())),
         Command::Password => finish(security::print_hash()),
         Command::Config(command) => config_file::run(&command).into(),
         Command::Plugin(command) => finish(plugin_command::run(&command, &mut std::io::stdout())),

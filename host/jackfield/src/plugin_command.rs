@@ -1,99 +1,109 @@
-//! `jackfield plugin …`.
+//! `jackfield plugin …`: asks the running broker for what is wanted and tells what came of it.
 
 use std::io::Write;
 
-use anyhow::{Context, bail};
-use plugin_wasmtime::{Limits, WasmHost, inspect};
-use registry::Digest;
+use admin::words::{Changed, Policy};
+use anyhow::{Context, anyhow};
+use registry::{Bound, Explanation, History, Listed, LogLine, ShadowFindings};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::cli::{Inspect, PluginCommand};
+use crate::admin_client::{AdminClient, Query, escaped};
+use crate::cli::{
+    Binding, Configure, Deploy, Explain, List, Named, PluginCommand, Promote, Reach, Rollback, Show, Unbinding,
+};
+use crate::{plugin_inspect, plugin_show};
 
 /// Does what is asked for; what is found goes to `out`.
 pub(crate) fn run(command: &PluginCommand, out: &mut impl Write) -> anyhow::Result<()> {
-    match command {
-        PluginCommand::Inspect(args) => look_into(args, out),
-    }
-}
-
-fn look_into(args: &Inspect, out: &mut impl Write) -> anyhow::Result<()> {
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let limits = Limits::default();
-    writeln!(out, "file       {}", args.file.display())?;
-    writeln!(out, "digest     sha256:{}", Digest::of(&bytes))?;
-    writeln!(out, "bytes      {} of at most {}", bytes.len(), limits.component_bytes_max)?;
-    let found = inspect(&bytes, &limits)?;
-    writeln!(out, "functions  {} of at most {}", found.functions, limits.functions_max)?;
-    list(out, "imports", &found.imports)?;
-    list(out, "exports", &found.exports)?;
-    match &found.world {
-        Ok(world) => writeln!(out, "world      {world}")?,
-        Err(reason) => writeln!(out, "world      none: {reason}")?,
-    }
-    if !found.forbidden.is_empty() {
-        bail!("it asks for what no policy is given: {}; build it without them", found.forbidden.join(", "));
-    }
-    let host = WasmHost::new(limits)?;
-    let prepared = host.prepare_generation("inspected", 1, bytes, &args.settings)?;
-    let (columns, rows) = prepared.wants();
-    let (format, restores) = prepared.states();
-    let names: Vec<String> = columns.iter().map(u32::to_string).collect();
-    writeln!(out, "columns    {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") })?;
-    writeln!(out, "rows       at most {rows} a call")?;
-    match format {
-        0 => writeln!(out, "state      none")?,
-        _ => writeln!(out, "state      written in format {format}, read in {restores:?}")?,
-    }
-    writeln!(out, "a broker takes it with these settings")?;
-    Ok(())
-}
-
-fn list(out: &mut impl Write, name: &str, entries: &[String]) -> std::io::Result<()> {
-    if entries.is_empty() {
-        return writeln!(out, "{name:10} none");
-    }
-    for (at, entry) in entries.iter().enumerate() {
-        writeln!(out, "{:10} {entry}", if at == 0 { name } else { "" })?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn inspected(bytes: &[u8], settings: &[(&str, &str)]) -> (String, Option<String>) {
-        let home = tempfile::tempdir().expect("a folder");
-        let file = home.path().join("policy.wasm");
-        std::fs::write(&file, bytes).expect("a file");
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let mut out = Vec::new();
-        let outcome = look_into(&Inspect { file, settings }, &mut out);
-        (String::from_utf8(out).expect("text"), outcome.err().map(|error| format!("{error:#}")))
-    }
-
-    #[test]
-    fn a_component_is_told_as_a_broker_would_see_it() {
-        let stock = plugin_wasmtime::stock().iter().find(|stock| stock.name == "round-robin").expect("it is there");
-        let (text, error) = inspected(stock.bytes, &[]);
-        assert_eq!(error, None);
-        for line in ["world      queue-policy", "state      written in format 1, read in [1]", "rows       at most 256"]
-        {
-            assert!(text.contains(line), "{line} in {text}");
+    let said = match command {
+        PluginCommand::Inspect(args) => return plugin_inspect::inspect(args, out),
+        PluginCommand::Deploy(args) => deploy(args)?,
+        PluginCommand::Promote(Promote { name, generation, start_empty, reach }) => {
+            let wishes = Query::default().generation(*generation).flag("start_empty", *start_empty);
+            format!("generation {} of {name} decides", number(post(reach, name, "promote", &wishes)?)?)
         }
-        let digest = format!("sha256:{}", Digest::of(stock.bytes));
-        assert!(text.contains(&digest) && text.contains("jackfield:policy/lifecycle@0.1.0"), "{text}");
-        let (_, error) = inspected(stock.bytes, &[("colour", "red")]);
-        assert!(error.expect("it takes no settings").contains("colour"));
-    }
+        PluginCommand::Rollback(Rollback { name, generation, reach }) => {
+            let wishes = Query::default().generation(*generation);
+            format!("generation {} of {name} decides again", number(post(reach, name, "rollback", &wishes)?)?)
+        }
+        PluginCommand::Configure(Configure { name, settings, reach }) => {
+            let wishes = Query::default().settings(settings);
+            format!("generation {} of {name} decides", number(post(reach, name, "configure", &wishes)?)?)
+        }
+        PluginCommand::EndShadow(Named { name, reach }) => {
+            let number = number(post(reach, name, "end-shadow", &Query::default())?)?;
+            format!("generation {number} of {name} looks on no more")
+        }
+        PluginCommand::Remove(Named { name, reach }) => {
+            let broker = AdminClient::new(reach)?;
+            let _: Changed = broker.ask("DELETE", &format!("/api/v1/plugins/{}", escaped(name)), &[])?;
+            format!("{name} is removed")
+        }
+        PluginCommand::Bind(Binding { name, pattern, point, reach }) => {
+            post(reach, name, "bind", &Query::default().with("pattern", pattern).with("point", point.name()))?;
+            format!("{name} is bound to {pattern} for {point}")
+        }
+        PluginCommand::Unbind(Unbinding { pattern, point, reach }) => {
+            let wishes = Query::default().with("pattern", pattern).with("point", point.name());
+            let broker = AdminClient::new(reach)?;
+            let _: Changed = broker.ask("POST", &format!("/api/v1/bindings/unbind{wishes}"), &[])?;
+            format!("nothing is bound to {pattern} for {point} any more")
+        }
+        PluginCommand::List(List { json, reach }) => {
+            let broker = AdminClient::new(reach)?;
+            let plug_ins: Vec<Listed> = broker.get("/api/v1/plugins")?;
+            let bindings: Vec<Bound> = broker.get("/api/v1/bindings")?;
+            let policies: Vec<Policy> = broker.get("/api/v1/policies")?;
+            match json {
+                true => pretty(&serde_json::json!({
+                    "plugins": plug_ins, "bindings": bindings, "policies": policies
+                }))?,
+                false => plugin_show::list(&plug_ins, &bindings, &policies),
+            }
+        }
+        PluginCommand::History(args) => {
+            let history: Vec<History> = one(args, "history")?;
+            if args.json { pretty(&history)? } else { plugin_show::history(&history) }
+        }
+        PluginCommand::Shadow(args) => {
+            let found: Vec<ShadowFindings> = one(args, "shadow")?;
+            if args.json { pretty(&found)? } else { plugin_show::shadow(&found) }
+        }
+        PluginCommand::Logs(args) => {
+            let lines: Vec<LogLine> = one(args, "logs")?;
+            if args.json { pretty(&lines)? } else { plugin_show::logs(&lines) }
+        }
+        PluginCommand::Explain(Explain { queue, json, reach }) => {
+            let broker = AdminClient::new(reach)?;
+            let explained: Explanation = broker.get(&format!("/api/v1/explain/{}", escaped(queue)))?;
+            if *json { pretty(&explained)? } else { plugin_show::explanation(queue, &explained) }
+        }
+    };
+    writeln!(out, "{}", said.trim_matches('\n')).context("cannot print")
+}
 
-    #[test]
-    fn what_no_broker_takes_is_told_with_the_reason() {
-        let wasi = r#"(component (import "wasi:clocks/monotonic-clock@0.2.0" (instance)))"#;
-        let (text, error) = inspected(&wat::parse_str(wasi).expect("a component"), &[]);
-        assert!(text.contains("imports    wasi:clocks/monotonic-clock@0.2.0"), "{text}");
-        assert!(error.expect("it asks for too much").contains("build it without them"));
-        let (text, error) = inspected(b"no component", &[]);
-        assert!(text.contains("bytes      12"), "{text}");
-        assert!(error.expect("it is none").contains("not a WebAssembly component"));
-    }
+fn deploy(args: &Deploy) -> anyhow::Result<String> {
+    let Deploy { name, file, settings, shadow, start_empty, reach } = args;
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let wishes = Query::default().settings(settings).flag("shadow", *shadow).flag("start_empty", *start_empty);
+    let path = format!("/api/v1/plugins/{}/deploy{wishes}", escaped(name));
+    let number = number(AdminClient::new(reach)?.ask("POST", &path, &bytes)?)?;
+    Ok(format!("generation {number} of {name} {}", if *shadow { "looks on" } else { "decides" }))
+}
+
+fn post(reach: &Reach, name: &str, what: &str, wishes: &Query) -> anyhow::Result<Changed> {
+    AdminClient::new(reach)?.ask("POST", &format!("/api/v1/plugins/{}/{what}{wishes}", escaped(name)), &[])
+}
+
+fn one<T: DeserializeOwned>(args: &Show, what: &str) -> anyhow::Result<T> {
+    AdminClient::new(&args.reach)?.get(&format!("/api/v1/plugins/{}/{what}", escaped(&args.name)))
+}
+
+fn number(changed: Changed) -> anyhow::Result<u64> {
+    changed.generation.ok_or_else(|| anyhow!("the answer names no generation; is it the same version?"))
+}
+
+fn pretty(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)?)
 }

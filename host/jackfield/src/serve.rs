@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
+use admin::Room;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use server::{ClientAuth, Listener, Server, ServerError};
@@ -14,6 +15,7 @@ use crate::certificates::Certificates;
 use crate::cli;
 use crate::config::{Config, protocol_name};
 use crate::config_file::{self, Found};
+use crate::control::House;
 use crate::exit::Exit;
 use crate::policies::{Control, Policies};
 use crate::role::{self, MasterJournal, Role};
@@ -50,16 +52,32 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
             return Exit::Config;
         }
     };
-    match start(&found.config, &certificates, &signals.standby) {
-        Ok(Started { server, control, role, journal }) => {
-            signals.reach(&server, certificates, control);
-            announce(&server, role.began(begun));
-            role.serves(server.recovered().journal.epoch);
-            let exit = end(server.wait());
-            role.retire(&journal, exit)
+    let started = match start(&found.config, &certificates, &signals.standby) {
+        Ok(started) => started,
+        Err(exit) => return exit,
+    };
+    let Started { server, control, role, journal } = started;
+    let room = match open_admin(&found.config, &server, control.clone()) {
+        Ok(room) => room,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Exit::Failed;
         }
-        Err(exit) => exit,
-    }
+    };
+    signals.reach(&server, certificates, control);
+    announce(&server, &room, role.began(begun));
+    role.serves(server.recovered().journal.epoch);
+    let exit = end(server.wait());
+    // It looks into the journal, which has to be let go of before the role is.
+    drop(room);
+    role.retire(&journal, exit)
+}
+
+/// Opens the admin room on a server that runs.
+fn open_admin(config: &Config, server: &Server, control: Arc<Control>) -> Result<Room, admin::AdminError> {
+    let house =
+        House { broker: config.broker.broker_name.to_string(), observer: server.observer(), since: Instant::now() };
+    Room::open(wiring::admin(config), Arc::new(house), control)
 }
 
 fn with_arguments(found: Found, args: &cli::Serve) -> Found {
@@ -101,8 +119,8 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
         tracing::error!("cannot make the data directory {}: {error}", config.data_directory.display());
         return Err(Exit::Failed);
     }
-    let (policies, control) =
-        Policies::new(config.policy, &config.stock_policies, &config.components).map_err(|errors| {
+    let (policies, control) = Policies::new(config.policy, config.registry, &config.stock_policies, &config.components)
+        .map_err(|errors| {
             for error in errors {
                 tracing::error!("dispatch policies cannot be run: {error:#}");
             }
@@ -137,6 +155,13 @@ fn say_what_holds(found: &Found) {
     let file = found.file.as_deref().map_or("the defaults".into(), Path::to_string_lossy);
     let data = std::path::absolute(&config.data_directory).unwrap_or_else(|_| config.data_directory.clone());
     tracing::info!("jackfield {} with {file}, data in {}", env!("CARGO_PKG_VERSION"), data.display());
+    if let Some(address) = &config.admin.address
+        && !is_local(address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']))
+    {
+        tracing::warn!(
+            "admin.address {address} is reached from elsewhere, and nothing is encrypted there; put TLS in front"
+        );
+    }
     if config.security.has_plain_passwords() {
         tracing::warn!(
             "passwords in {file} are kept as plain text; put what `jackfield password` makes of them into password_hash"
@@ -163,7 +188,7 @@ fn is_local(host: &str) -> bool {
 
 /// A line for each port on standard output, then `ready`: whoever started the program waits for that and learns ports
 /// that the system chose.
-fn announce(server: &Server, begun: Instant) {
+fn announce(server: &Server, room: &Room, begun: Instant) {
     let recovered = server.recovered();
     let journal = &recovered.journal;
     if journal.entries > 0 || !journal.clean_stop {
@@ -180,6 +205,15 @@ fn announce(server: &Server, begun: Instant) {
         let protocol = protocol_name(*protocol, *tls);
         tracing::info!("connector {name} listens for {protocol} on {address}");
         lines += &format!("listening {protocol} {address}\n");
+    }
+    if let Some(socket) = room.socket() {
+        tracing::info!("admin socket {}", socket.display());
+    }
+    for (word, address) in [("admin", room.address()), ("health", room.health())] {
+        if let Some(address) = address {
+            tracing::info!("{word} listens on {address}");
+            lines += &format!("listening {word} {address}\n");
+        }
     }
     lines += "ready\n";
     say(&lines);
@@ -258,8 +292,7 @@ impl Signals {
 
     /// From now on signals are for this server; before, they ended the program at once.
     fn reach(&self, server: &Server, certificates: Certificates, control: Arc<Control>) {
-        let stop = server.stopper();
-        let stop = Arc::new(stop);
+        let stop = Arc::new(server.stopper());
         let stop = move || {
             let (control, stop) = (control.clone(), stop.clone());
             // On a thread of its own: the journal may take its time, and a second signal must be heard meanwhile.

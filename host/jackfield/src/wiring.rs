@@ -9,7 +9,7 @@ use plugin::auth::Guard;
 use session::{Authenticator, Authorizer, BrokerInfo, Protocol};
 
 use crate::certificates::Certificates;
-use crate::config::{Config, Connector};
+use crate::config::{self, Config, Connector};
 use crate::security::{self, Everybody};
 
 /// Frames taken from one connection before the broker machine gets them.
@@ -62,6 +62,22 @@ pub(crate) fn journal(config: &Config) -> journal_rocksdb::Config {
         store_limit_bytes: config.store.bytes_limit,
         ..journal_rocksdb::Config::new(config.data_directory.join("journal"))
     }
+}
+
+/// What the admin room is told.
+pub(crate) fn admin(config: &Config) -> admin::Config {
+    let config::Admin { socket, address, token, user, password, hosts, health, limits } = config.admin.clone();
+    let limits = admin::Limits { component_bytes_max: config.policy.component_bytes_max, ..limits };
+    let socket = match socket {
+        None => Some(config.data_directory.join("admin.sock")),
+        Some(none) if none.as_os_str().is_empty() => None,
+        Some(path) => Some(path),
+    };
+    let tcp = address.map(|address| {
+        let login = admin::Login { token, user: user.zip(password) };
+        admin::TcpDoor { address, login, hosts }
+    });
+    admin::Config { socket, tcp, health, limits }
 }
 
 /// An id that no other run of any broker has (row W15).

@@ -52,6 +52,9 @@ pub(crate) struct Counters {
     pub(crate) swaps: AtomicU64,
     pub(crate) swaps_refused: AtomicU64,
     pub(crate) swaps_undone: AtomicU64,
+    /// Of all instances of the seat, those of a shadow and of a warm generation included.
+    pub(crate) memory_bytes: AtomicU64,
+    pub(crate) memory_bytes_most: AtomicU64,
     state: AtomicU8,
 }
 
@@ -598,6 +601,8 @@ impl<F: Functions> Cell<F> {
         stats.swaps = counters.swaps.load(Ordering::Relaxed);
         stats.swaps_refused = counters.swaps_refused.load(Ordering::Relaxed);
         stats.swaps_undone = counters.swaps_undone.load(Ordering::Relaxed);
+        stats.memory_bytes = counters.memory_bytes.load(Ordering::Relaxed);
+        stats.memory_bytes_most = counters.memory_bytes_most.load(Ordering::Relaxed);
         stats.state = match program.get() {
             None => PolicyState::Warming,
             Some(Err(_)) => PolicyState::Refused,

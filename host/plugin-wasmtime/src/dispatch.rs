@@ -226,6 +226,11 @@ impl QueueDispatch for WasmDispatch {
         let begun = is_measured.then(thread_cpu_time);
         let outcome = self.ask(batch, out);
         let took = begun.map(|begun| thread_cpu_time().saturating_sub(begun));
+        if let (Some(took), Ok(()) | Err(Fallback::Trap | Fallback::Deadline | Fallback::WrongLength)) =
+            (took, &outcome)
+        {
+            self.stats.times.add(took);
+        }
         let (decided, verdict) = match outcome {
             Ok(()) => {
                 if let (Some(shadow), Some(took)) = (&mut self.shadow, took) {
@@ -263,6 +268,7 @@ impl QueueDispatch for WasmDispatch {
     }
 
     fn corrected(&mut self, _rows: usize, corrections: &Corrections) {
+        self.stats.corrected += corrections.total();
         let Some(probation) = &mut self.probation else { return };
         if let Some(reason) = probation.corrected(&self.runtime.limits, corrections.total()) {
             self.go_back(&reason);

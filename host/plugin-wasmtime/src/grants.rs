@@ -64,11 +64,26 @@ fn log(mut context: StoreContextMut<'_, HostState>, level: Level, text: &WasmStr
     // A guest must not be able to forge lines of the broker.
     let line: String = text[..end].chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
     let (policy, destination) = (&*state.policy, &*state.destination);
-    match level {
-        Level::Debug => tracing::debug!(policy, destination, "policy says: {line}"),
-        Level::Info => tracing::info!(policy, destination, "policy says: {line}"),
-        Level::Warn => tracing::warn!(policy, destination, "policy says: {line}"),
-        Level::Error => tracing::error!(policy, destination, "policy says: {line}"),
+    let name = match level {
+        Level::Debug => {
+            tracing::debug!(policy, destination, "policy says: {line}");
+            "debug"
+        }
+        Level::Info => {
+            tracing::info!(policy, destination, "policy says: {line}");
+            "info"
+        }
+        Level::Warn => {
+            tracing::warn!(policy, destination, "policy says: {line}");
+            "warn"
+        }
+        Level::Error => {
+            tracing::error!(policy, destination, "policy says: {line}");
+            "error"
+        }
+    };
+    if !state.log_book.note(&state.policy, name, &state.destination, line) {
+        state.counters.log_lines_dropped.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::cell::Cell;
 use crate::check::{check, imports};
 use crate::dispatch::{self, WasmDispatch};
 use crate::keeper::{Cells, JOBS_MAX, Job, Keeper, Kept};
+use crate::log_book::LogLine;
 use crate::program::Program;
 use crate::runtime::Runtime;
 use crate::shadow::ShadowReport;
@@ -273,11 +274,17 @@ impl WasmHost {
         theirs.filter_map(|cell| cell.shadow_report()).collect()
     }
 
+    /// What a policy said lately, oldest first.
+    pub fn log_lines(&self, policy: &str) -> Vec<LogLine> {
+        self.runtime.log_book.read(policy)
+    }
+
     /// Forgets a policy. Destinations that have it keep it until they ask anew.
     pub fn forget(&self, policy: &str) {
         let is_other =
             |_: &(Point, Arc<str>), program: &mut Arc<Program>| &*program.name != policy || program.generation == 0;
         self.change().retain(is_other);
+        self.runtime.log_book.forget(policy);
     }
 
     /// What becomes of generations that take over; can be had once. When nobody reads it, only the log has it.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use plugin::SymbolTable;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
-use wasmtime::{Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
+use wasmtime::{Store, StoreContextMut, StoreLimitsBuilder, Trap, UpdateDeadline};
 
 use crate::bindings::{Refusal, Requirements, Setting};
 use crate::cell::{Counters, Seat};
 use crate::engine::Ticker;
 use crate::grants::LogBucket;
+use crate::log_book::LogBook;
+use crate::meter::Meter;
 use crate::program::Exports;
 use crate::runtime::Runtime;
 use crate::world::{Finder, Functions};
@@ -58,7 +60,7 @@ impl Fault {
 
 /// What the host keeps in a store.
 pub(crate) struct HostState {
-    limits: StoreLimits,
+    limits: Meter,
     pub(crate) symbols: Arc<SymbolTable>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) policy: Arc<str>,
@@ -68,6 +70,7 @@ pub(crate) struct HostState {
     /// at since; cleared as a call begins.
     overdue: Option<(Duration, u32)>,
     pub(crate) log: LogBucket,
+    pub(crate) log_book: Arc<LogBook>,
 }
 
 /// Counts live instances of the host while it lives.
@@ -107,7 +110,7 @@ impl<F: Functions> Live<F> {
             .instances(limits.core_instances_max)
             .build();
         let state = HostState {
-            limits: store_limits,
+            limits: Meter::new(store_limits, seat.counters.clone()),
             symbols: runtime.symbols.clone(),
             counters: seat.counters.clone(),
             policy: seat.policy.clone(),
@@ -115,6 +118,7 @@ impl<F: Functions> Live<F> {
             call_ms_max: limits.call_ms_max,
             overdue: None,
             log: LogBucket::new(limits),
+            log_book: runtime.log_book.clone(),
         };
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limits);

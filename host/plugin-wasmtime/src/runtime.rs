@@ -13,6 +13,7 @@ use crate::engine::{Ticker, engine};
 use crate::grants::linker;
 use crate::instance::HostState;
 use crate::keeper::Job;
+use crate::log_book::LogBook;
 use crate::state::Attic;
 use crate::swap::SwapEvent;
 
@@ -24,6 +25,7 @@ pub(crate) struct Runtime {
     pub(crate) limits: Limits,
     pub(crate) symbols: Arc<SymbolTable>,
     pub(crate) attic: Attic,
+    pub(crate) log_book: Arc<LogBook>,
     /// Instances that are alive.
     pub(crate) live: Arc<AtomicUsize>,
     /// True while the keeper is asked to put instances to sleep.
@@ -46,6 +48,7 @@ impl Runtime {
         let attic = Attic::default();
         Ok(Runtime {
             attic,
+            log_book: Arc::default(),
             engine,
             linker,
             ticker,

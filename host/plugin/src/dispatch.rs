@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, Property, SymbolTable,
+    CallTimes, Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, Property,
+    SymbolTable,
 };
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
@@ -132,6 +133,14 @@ pub struct PolicyStats {
     pub states_lost: u64,
     /// Log lines dropped by the rate limit.
     pub log_lines_dropped: u64,
+    /// Answers that had to be corrected; a native policy's never have to be.
+    pub corrected: u64,
+    /// Linear memory of its instances now, bytes.
+    pub memory_bytes: u64,
+    /// The most that it was.
+    pub memory_bytes_most: u64,
+    /// Processor time of calls to `plan`: of one in sixteen, of all while somebody looks closer.
+    pub times: CallTimes,
 }
 
 impl PolicyStats {
@@ -150,6 +159,31 @@ impl PolicyStats {
             Decided::Fallback(Fallback::Refused) => &mut self.batches_refused,
         };
         *counter += 1;
+    }
+
+    /// Adds the counters of a policy that is there no more; how it stood means nothing then.
+    pub fn add(&mut self, other: &PolicyStats) {
+        self.swaps += other.swaps;
+        self.swaps_refused += other.swaps_refused;
+        self.swaps_undone += other.swaps_undone;
+        self.rows += other.rows;
+        self.batches_policy += other.batches_policy;
+        self.batches_warming += other.batches_warming;
+        self.batches_trap += other.batches_trap;
+        self.batches_deadline += other.batches_deadline;
+        self.batches_wrong_length += other.batches_wrong_length;
+        self.batches_backing_off += other.batches_backing_off;
+        self.batches_busy += other.batches_busy;
+        self.batches_full += other.batches_full;
+        self.batches_refused += other.batches_refused;
+        self.faults_lifecycle += other.faults_lifecycle;
+        self.instances_made += other.instances_made;
+        self.instances_slept += other.instances_slept;
+        self.states_lost += other.states_lost;
+        self.log_lines_dropped += other.log_lines_dropped;
+        self.corrected += other.corrected;
+        self.memory_bytes_most = self.memory_bytes_most.max(other.memory_bytes_most);
+        self.times.merge(&other.times);
     }
 
     /// Batches that the native twin decided although the policy was asked for.

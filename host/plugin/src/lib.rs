@@ -23,6 +23,7 @@ pub mod native;
 mod point;
 mod property;
 mod symbols;
+mod times;
 
 pub use crate::batch::{Columns, ConsumerRow, DispatchBatch, LEAVE, Member, MemberChange};
 pub use crate::check::{Corrections, PlanCheck};
@@ -36,3 +37,4 @@ pub use crate::groups::{
 pub use crate::point::Point;
 pub use crate::property::{Property, PropertyColumn, PropertyForm, text_hash};
 pub use crate::symbols::{SYMBOL_ABSENT, SymbolLimits, SymbolStats, SymbolTable};
+pub use crate::times::CallTimes;

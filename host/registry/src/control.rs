@@ -1,7 +1,7 @@
 //! What a person or a tool can ask of a running broker's policies. Whoever has a door to the outside asks this trait.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{History, Point};
 
@@ -38,11 +38,14 @@ pub trait PolicyControl: Send + Sync {
     /// The plug-ins, by name.
     fn list(&self) -> Vec<Listed>;
 
-    /// The bindings: extension point, pattern, policy.
-    fn bindings(&self) -> Vec<(Point, String, String)>;
+    /// Where policies are bound.
+    fn bindings(&self) -> Vec<Bound>;
 
     /// What happened to a plug-in, oldest first.
     fn history(&self, name: &str) -> Result<Vec<History>, ControlError>;
+
+    /// What a policy said lately, oldest first.
+    fn logs(&self, name: &str) -> Result<Vec<LogLine>, ControlError>;
 
     /// The latest decisions on a queue's messages; the first question begins to note them.
     fn explain(&self, queue: &str) -> Result<Explanation, ControlError>;
@@ -81,7 +84,7 @@ impl From<crate::RegistryError> for ControlError {
 }
 
 /// A plug-in in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     /// Its name.
     pub name: String,
@@ -93,10 +96,25 @@ pub struct Listed {
     pub shadow: Option<u64>,
     /// Those that are kept, oldest first.
     pub generations: Vec<ListedGeneration>,
+    /// Destinations whose states are kept for the next run.
+    pub states: u64,
+    /// Bytes of those states, as they were last kept.
+    pub state_bytes: u64,
+}
+
+/// A binding in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The extension point.
+    pub point: Point,
+    /// Destinations that this matches …
+    pub pattern: String,
+    /// … have this policy.
+    pub policy: String,
 }
 
 /// A generation in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedGeneration {
     /// Its number.
     pub number: u64,
@@ -117,7 +135,7 @@ pub struct ListedGeneration {
 }
 
 /// What came of showing a candidate what the active generation was asked, on one destination.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShadowFindings {
     /// The destination.
     pub destination: String,
@@ -129,7 +147,9 @@ pub struct ShadowFindings {
     pub batches_skipped: u64,
     /// Rows that both decided.
     pub rows: u64,
-    /// Of them the share that both decided alike, percent.
+    /// Rows that both gave to the same consumer, or left.
+    pub rows_agreed: u64,
+    /// The share of those, percent.
     pub agreement_percent: f64,
     /// Answers of the candidate that would have had to be corrected.
     pub corrected: u64,
@@ -143,8 +163,21 @@ pub struct ShadowFindings {
     pub ended: Option<String>,
 }
 
+/// A line that a policy said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When, ms since 1970.
+    pub at_ms: i64,
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// The destination that it was on; empty while it was tried out.
+    pub destination: String,
+    /// What it said.
+    pub text: String,
+}
+
 /// Decisions on a queue's messages.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Nothing was noted before this question; from now on it is.
     pub begun_now: bool,
@@ -153,7 +186,7 @@ pub struct Explanation {
 }
 
 /// One message put to a policy, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explained {
     /// When, ms since 1970.
     pub at_ms: i64,

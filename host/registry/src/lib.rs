@@ -22,7 +22,7 @@ mod plug_in;
 mod registry;
 
 pub use control::{
-    ControlError, Explained, Explanation, Listed, ListedGeneration, PolicyControl, ShadowFindings, Wish,
+    Bound, ControlError, Explained, Explanation, Listed, ListedGeneration, LogLine, PolicyControl, ShadowFindings, Wish,
 };
 pub use digest::Digest;
 pub use error::{RegistryError, Trouble};

@@ -164,11 +164,11 @@ impl Registry {
         self.check_settings(&deploy.settings)?;
         let limits = self.limits;
         let have = deploy.bytes.len();
-        under("the component's size of", have, "component_bytes_max", limits.component_bytes_max, SMALLER)?;
+        under("the component's size of", have, "plugins.component_limit", limits.component_bytes_max, SMALLER)?;
         let digest = Digest::of(&deploy.bytes);
         let is_new = !self.plug_ins.contains_key(&deploy.name);
         let plug_ins = self.plug_ins.len() + self.unreadable.len() + usize::from(is_new);
-        under("the number of plug-ins, now", plug_ins, "plug_ins_max", limits.plug_ins_max, "remove one")?;
+        under("the number of plug-ins, now", plug_ins, "plugins.plugins", limits.plug_ins_max, "remove one")?;
         let last = self.plug_ins.get(&deploy.name).and_then(|plug_in| plug_in.generations.last());
         if let Some(last) = last.filter(|last| last.world != deploy.world) {
             let (name, have, world) = (deploy.name, last.world.clone(), deploy.world);
@@ -194,7 +194,7 @@ impl Registry {
         under(
             "the size of all components,",
             others + have,
-            "components_bytes_max",
+            "plugins.components_limit",
             limits.components_bytes_max,
             FEWER,
         )?;
@@ -348,7 +348,7 @@ impl Registry {
         }
         let key = (point, pattern.to_owned());
         let have = self.bindings.len() + usize::from(!self.bindings.contains_key(&key));
-        under("the number of bindings, now", have, "bindings_max", self.limits.bindings_max, "unbind one")?;
+        under("the number of bindings, now", have, "plugins.bindings", self.limits.bindings_max, "unbind one")?;
         self.bindings.insert(key, policy.to_owned());
         let facts = vec![facts::binding(point, pattern, Some(policy))];
         Ok(Done { facts, changes: vec![Change::Bindings], generation: 0 })
@@ -492,9 +492,9 @@ impl Registry {
 
     fn check_settings(&self, settings: &[(String, String)]) -> Result<(), RegistryError> {
         let limits = &self.limits;
-        under("the number of settings, now", settings.len(), "settings_max", limits.settings_max, "give fewer")?;
+        under("the number of settings, now", settings.len(), "plugins.settings", limits.settings_max, "give fewer")?;
         let longest = settings.iter().map(|(key, value)| key.len() + value.len()).max().unwrap_or(0);
-        under("the length of a setting,", longest, "setting_bytes_max", limits.setting_bytes_max, "make it shorter")
+        under("the length of a setting,", longest, "plugins.setting_limit", limits.setting_bytes_max, "make it shorter")
     }
 
     /// A generation that keeps a state takes the active one's, or it is said that it need not.

@@ -203,17 +203,20 @@ fn what_is_refused_names_what_value_and_remedy() {
         ),
         (
             Box::new(move |r, now| r.deploy(other("p", &"x".repeat(101)), now)),
-            &["101", "component_bytes_max of 100", "strip"],
+            &["101", "plugins.component_limit of 100", "strip"],
         ),
-        (Box::new(move |r, now| r.deploy(other("p", &"z".repeat(60)), now)), &["161", "components_bytes_max of 150"]),
-        (Box::new(move |r, now| r.deploy(other("s", "x"), now)), &["3", "plug_ins_max of 2", "remove one"]),
+        (
+            Box::new(move |r, now| r.deploy(other("p", &"z".repeat(60)), now)),
+            &["161", "plugins.components_limit of 150"],
+        ),
+        (Box::new(move |r, now| r.deploy(other("s", "x"), now)), &["3", "plugins.plugins of 2", "remove one"]),
         (
             Box::new(move |r, now| r.configure("p", vec![setting("a"), setting("b"), setting("c")], now)),
-            &["3", "settings_max of 2"],
+            &["3", "plugins.settings of 2"],
         ),
         (
             Box::new(move |r, now| r.configure("p", vec![setting("1234567890")], now)),
-            &["11", "setting_bytes_max of 10"],
+            &["11", "plugins.setting_limit of 10"],
         ),
         (Box::new(|r, now| r.promote("p", None, false, now)), &["no shadow", "--shadow"]),
         (Box::new(|r, now| r.promote("p", Some(9), false, now)), &["no generation 9", "kept are: 1"]),
@@ -221,7 +224,7 @@ fn what_is_refused_names_what_value_and_remedy() {
         (Box::new(|r, now| r.promote("x", None, false, now)), &["x does not exist", "p, q"]),
         (Box::new(|r, _| r.bind(POINT, "A,B", "p")), &["\"A,B\"", "commas"]),
         (Box::new(|r, _| r.bind(POINT, "", "p")), &["\"\"", "empty"]),
-        (Box::new(|r, _| r.bind(POINT, "B", "p")), &["2", "bindings_max of 1", "unbind one"]),
+        (Box::new(|r, _| r.bind(POINT, "B", "p")), &["2", "plugins.bindings of 1", "unbind one"]),
         (Box::new(|r, _| r.bind(POINT, "A", "x")), &["x does not exist"]),
         (Box::new(|r, _| r.end_shadow("p")), &["no shadow"]),
         (

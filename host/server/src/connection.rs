@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::Config;
 use crate::core::{Core, now_ms};
-use crate::counters::{Counters, is_told};
+use crate::counters::{Counters, SessionCounters, is_told};
 use crate::inbox::{Batch, Content, Input};
 use crate::logins::Logins;
 use crate::outbox::Outbox;
@@ -62,6 +62,9 @@ pub(crate) struct Connection {
     /// A batch left that may have been as large as a batch can be.
     full_batch: bool,
     counters: Arc<Counters>,
+    shown: Arc<SessionCounters>,
+    /// The limit that the session was last seen to hit.
+    limit_hit: Option<&'static str>,
     /// TLS lies below: what is written leaves when it is flushed.
     is_secured: bool,
     /// Something was written and may not have left.
@@ -71,10 +74,11 @@ pub(crate) struct Connection {
 }
 
 /// Tells the core of the end, however the task ends.
-struct Farewell(ConnectionKey, Arc<Core>);
+struct Farewell(ConnectionKey, Arc<Core>, Arc<Counters>);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
+        self.2.end(self.0);
         self.1.push_batch(Batch { connection: self.0, content: Content::Closed });
     }
 }
@@ -124,7 +128,9 @@ impl Connection {
             reads: true,
             deaf: None,
             full_batch: false,
+            shown: counters.begin(key),
             counters,
+            limit_hit: None,
             is_secured,
             unflushed: false,
             fresh: true,
@@ -138,7 +144,7 @@ impl Connection {
         mut writer: impl AsyncWrite + Unpin,
     ) -> String {
         self.core.push(Input::Opened(self.key, self.outbox.clone()));
-        let _farewell = Farewell(self.key, self.core.clone());
+        let _farewell = Farewell(self.key, self.core.clone(), self.counters.clone());
         self.session.open(now_ms(), &mut self.out);
         loop {
             // What came earlier may be taken now: a login was answered, or a batch was handed over.
@@ -151,6 +157,7 @@ impl Connection {
             if self.deaf.is_some() {
                 self.out.bytes.clear();
             }
+            self.show_stats();
             self.note_encoded();
             self.hand_over_if_possible();
             if let Some(why) = self.out.close.take() {
@@ -239,6 +246,7 @@ impl Connection {
                 break;
             }
         }
+        self.show_stats();
         self.deaf.unwrap_or(why)
     }
 
@@ -261,6 +269,16 @@ impl Connection {
             tracing::warn!(count, "{why}");
         }
         why.to_owned()
+    }
+
+    /// Lets others see what the session counted.
+    fn show_stats(&mut self) {
+        let stats = self.session.stats();
+        self.shown.show(stats);
+        if stats.limit_hit != self.limit_hit {
+            self.limit_hit = stats.limit_hit;
+            self.limit_hit.into_iter().for_each(|limit| self.counters.hit(limit));
+        }
     }
 
     /// Tells the session when nothing is read from its peer, whose silence means nothing then.

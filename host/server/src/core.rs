@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use crate::inbox::{Batch, Content, Inbox, Input};
 use crate::outbox::Outbox;
 use crate::queue::Queue;
-use crate::report;
+use crate::{observer, report};
 
 /// Longest sleep without news, ms.
 const SLEEP_MAX_MS: i64 = 1_000;
@@ -152,6 +152,11 @@ impl Core {
         true
     }
 
+    /// Bytes that wait for the writer, and how many may.
+    pub(crate) fn journal_backlog(&self) -> (u64, u64) {
+        (self.writer.backlog_bytes.load(Ordering::Relaxed), self.journal_backlog_bytes_max)
+    }
+
     /// While the writer has too much before it no commands are taken, nor once the machine is to stop.
     fn takes_batches(&self) -> bool {
         !self.stopping.load(Ordering::Relaxed)
@@ -220,6 +225,7 @@ impl Machine {
                     let _ = answer.try_send(self.broker.explain(&queue, now));
                 }
                 Input::Report => report::to_log(&self.broker),
+                Input::Ask(question) => observer::answer(&self.broker, question),
                 Input::Stop => stopping.store(true, Ordering::Relaxed),
             }
         }

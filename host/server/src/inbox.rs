@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use broker::{ExplainError, Explained, JournalRoom, LoadId};
 use message::{Command, ConnectionKey, Fact, Loaded, Position};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::observer::{Figures, Page};
 use crate::outbox::Outbox;
 
 /// All that can be told to the broker machine, beside commands.
@@ -28,8 +29,18 @@ pub(crate) enum Input {
     Explain(String, SyncSender<Result<Explained, ExplainError>>),
     /// Tell the log how things stand.
     Report,
+    /// Somebody wants to know.
+    Ask(Question),
     /// Stop in order.
     Stop,
+}
+
+/// A question with the place for its answer; whoever asked may have gone.
+pub(crate) enum Question {
+    /// The figures of the whole machine.
+    Figures(oneshot::Sender<Figures>),
+    /// Some of the lines, from this number on.
+    Page(usize, oneshot::Sender<Page>),
 }
 
 /// What a connection's task sends, in order.

@@ -26,6 +26,7 @@ mod gather;
 mod inbox;
 mod listener;
 mod logins;
+mod observer;
 mod outbox;
 mod policy_hand;
 mod queue;
@@ -35,6 +36,7 @@ mod tls;
 mod writer;
 
 pub use config::{Config, Connector};
+pub use observer::{ConnectorReport, Figures, Gone, Observer, Page};
 pub use policy_hand::{HandError, PolicyHand};
 pub use running::{Exit, Listener, Recovered, Server, ServerError};
 pub use tls::{Certificates, ClientAuth, Part, Tls, TlsError, Versions};

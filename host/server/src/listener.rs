@@ -18,7 +18,7 @@ use crate::core::Core;
 use crate::counters::{Counters, is_told};
 use crate::logins::Logins;
 use crate::tls::{Failure, Handshakes, Secured};
-use crate::{Config, Connector};
+use crate::{Config, Connector, ConnectorReport};
 
 /// Pause after a failed accept: the system is out of descriptors or memory, and asking faster does not help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -73,7 +73,7 @@ pub(crate) struct Shared {
 }
 
 /// What the connections of one listener share.
-struct Place {
+pub(crate) struct Place {
     connector: Connector,
     shared: Arc<Shared>,
     counters: Arc<Counters>,
@@ -82,18 +82,12 @@ struct Place {
 }
 
 /// Accepts until told to stop.
-pub(crate) async fn listen(
-    socket: std::net::TcpListener,
-    connector: Connector,
-    shared: Arc<Shared>,
-    mut stop: watch::Receiver<bool>,
-) {
+pub(crate) async fn listen(socket: std::net::TcpListener, place: Arc<Place>, mut stop: watch::Receiver<bool>) {
+    let connector = &place.connector;
     let listener = match TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(connector = connector.name, %error, "the listener failed"),
     };
-    let place = Arc::new(Place { connector, shared, counters: Arc::default(), open: AtomicUsize::new(0) });
-    let connector = &place.connector;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -172,6 +166,33 @@ fn serve(stream: TcpStream, peer: SocketAddr, place: Arc<Place>, mut stop: watch
 }
 
 impl Place {
+    pub(crate) fn new(connector: Connector, shared: Arc<Shared>) -> Place {
+        Place { connector, shared, counters: Arc::default(), open: AtomicUsize::new(0) }
+    }
+
+    /// How the connector stands.
+    pub(crate) fn report(&self, address: SocketAddr) -> ConnectorReport {
+        let (connector, counters) = (&self.connector, &self.counters);
+        let (sessions, limits_hit) = counters.sum();
+        ConnectorReport {
+            name: connector.name.clone(),
+            protocol: connector.protocol,
+            address,
+            tls: connector.tls.is_some(),
+            certificate_not_after: connector.tls.as_ref().and_then(|tls| tls.not_after()),
+            open: self.open.load(Ordering::Relaxed) as u64,
+            connections_max: connector.connections_max as u64,
+            accepted: counters.accepted.get(),
+            refused: counters.refused.get(),
+            handshakes: counters.handshakes.get(),
+            handshakes_failed: counters.handshakes_failed.get(),
+            handshakes_slow: counters.handshakes_slow.get(),
+            mistaken: counters.mistaken.get(),
+            sessions,
+            limits_hit,
+        }
+    }
+
     fn connection(&self, key: ConnectionKey, peer: SocketAddr, subject: Option<Text>) -> Connection {
         let mut config = self.connector.session.clone();
         config.remote = Text::from(format!("tcp://{peer}"));

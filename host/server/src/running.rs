@@ -15,8 +15,9 @@ use tokio::sync::watch;
 use crate::Config;
 use crate::core::Core;
 use crate::inbox::Input;
-use crate::listener::{self, Shared};
+use crate::listener::{self, Place, Shared};
 use crate::logins::Logins;
+use crate::observer::Observer;
 use crate::policy_hand::PolicyHand;
 use crate::queue::Queue;
 use crate::tls::Handshakes;
@@ -95,6 +96,7 @@ pub struct Server {
     runtime: tokio::runtime::Runtime,
     shared: Arc<Shared>,
     journal: Arc<dyn Journal>,
+    places: Arc<[(Arc<Place>, SocketAddr)]>,
     ended: mpsc::Receiver<Ended>,
 }
 
@@ -144,13 +146,15 @@ impl Server {
             next_key: AtomicU64::new(1),
             tasks: AtomicUsize::new(0),
         });
-        let mut listeners = Vec::new();
+        let (mut listeners, mut places) = (Vec::new(), Vec::new());
         for (connector, (socket, address)) in sockets {
             let (name, tls) = (connector.name.clone(), connector.tls.is_some());
             listeners.push(Listener { name, protocol: connector.protocol, tls, address });
-            runtime.spawn(listener::listen(socket, connector, shared.clone(), stopped.clone()));
+            let place = Arc::new(Place::new(connector, shared.clone()));
+            places.push((place.clone(), address));
+            runtime.spawn(listener::listen(socket, place, stopped.clone()));
         }
-        Ok(Server { core, listeners, recovered, stop, runtime, shared, journal, ended })
+        Ok(Server { core, listeners, recovered, stop, runtime, shared, journal, places: places.into(), ended })
     }
 
     /// The connectors with their real ports.
@@ -181,6 +185,16 @@ impl Server {
     pub fn reporter(&self) -> impl Fn() + Send + Sync + 'static {
         let core = self.core.clone();
         move || core.push(Input::Report)
+    }
+
+    /// Tells how things stand, to other threads.
+    pub fn observer(&self) -> Observer {
+        Observer {
+            core: self.core.clone(),
+            places: self.places.clone(),
+            journal: self.journal.clone(),
+            stopping: self.stop.subscribe(),
+        }
     }
 
     /// Waits for the end: told to stop, or the journal failed. After a failed journal nothing more is answered to

@@ -5,7 +5,9 @@ use std::path::Path;
 use broker::DestinationSettings;
 use tracing_subscriber::EnvFilter;
 
+use super::admin::ADMIN;
 use super::lock::LOCK;
+use super::plugins::PLUGINS;
 use super::problem::{Fault, unknown};
 use super::raw::Raw;
 use super::tls::TLS;
@@ -78,6 +80,18 @@ pub(crate) const SECTIONS: &[Section] = &[
         doc: "Bounds of dispatch policies that run as WebAssembly components.",
         keys: POLICY,
         others: &["stock", "component"],
+    },
+    Section {
+        name: "plugins",
+        doc: "Policies that `jackfield plugin` deploys: what is kept of them, and when a generation has to go back.",
+        keys: PLUGINS,
+        others: &[],
+    },
+    Section {
+        name: "admin",
+        doc: "Looking after the broker: `jackfield status`, health, metrics, HTTP API.",
+        keys: ADMIN,
+        others: &[],
     },
     Section { name: "log", doc: "What the program says about itself, on standard error.", keys: LOG, others: &[] },
 ];
@@ -513,7 +527,7 @@ pub(crate) fn plain(value: impl ToString) -> Shown {
 }
 
 /// A size with its unit.
-fn bytes(value: u64) -> Shown {
+pub(crate) fn bytes(value: u64) -> Shown {
     match size::show(value) {
         number if number.bytes().all(|byte| byte.is_ascii_digit()) => Shown::Value(number),
         with_unit => text(&with_unit),

@@ -3,10 +3,12 @@
 //! One table of keys (`keys`) drives reading, checking and showing, so that no key can be read that is not documented
 //! and none documented that is not read. All mistakes of a file are found in one go.
 
+mod admin;
 mod component;
 mod connector;
 mod keys;
 mod lock;
+mod plugins;
 mod problem;
 mod raw;
 mod read;
@@ -22,6 +24,7 @@ use std::path::PathBuf;
 
 use session::Protocol;
 
+pub(crate) use self::admin::Admin;
 pub(crate) use self::connector::Connector;
 pub(crate) use self::keys::check_level;
 pub(crate) use self::lock::LockWish;
@@ -58,6 +61,10 @@ pub(crate) struct Config {
     pub(crate) stock_policies: Vec<StockPolicy>,
     /// Dispatch policies of the operator.
     pub(crate) components: Vec<Component>,
+    /// Bounds of policies that are deployed while the broker runs.
+    pub(crate) registry: registry::Limits,
+    /// The admin room.
+    pub(crate) admin: Admin,
     /// What the program says about itself.
     pub(crate) log: Log,
     /// Who may log in, and what they may do.
@@ -182,6 +189,8 @@ impl Default for Config {
             policy: plugin_wasmtime::Limits::default(),
             stock_policies: Vec::new(),
             components: Vec::new(),
+            registry: registry::Limits::default(),
+            admin: Admin::default(),
             log: Log { level: "info".into(), format: LogFormat::Human },
             security: Security::default(),
         }

@@ -75,6 +75,14 @@ impl Reader<'_> {
         if let Some(entry) = document.get_key_value("connector") {
             self.connector_certificates(entry, config);
         }
+        if let Some(table) = document.get("admin").and_then(|admin| admin.get_ref().as_table()) {
+            for (key, fault) in super::admin::check(&config.admin) {
+                let span = table.get(key).map_or(0..0, Spanned::span);
+                let name = format!("admin.{key}");
+                let show_value = !super::admin::SECRETS.contains(&name.as_str());
+                self.report(span, name, show_value, fault);
+            }
+        }
     }
 
     /// Each connector has what its TLS needs; to be called after `[tls]` was read.
@@ -124,7 +132,9 @@ impl Reader<'_> {
             let name = key.get_ref().as_ref();
             if let Some(known) = keys.iter().find(|known| known.name == name) {
                 if let Err(fault) = (known.read)(into, Raw(value.get_ref())) {
-                    self.report(value.span(), format!("{path}{name}"), show_values, fault);
+                    let key = format!("{path}{name}");
+                    let show_value = show_values && !super::admin::SECRETS.contains(&key.as_str());
+                    self.report(value.span(), key, show_value, fault);
                 }
             } else if !others.contains(&name) {
                 let mut known = others.to_vec();

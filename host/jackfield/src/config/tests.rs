@@ -99,6 +99,16 @@ fn each_single_mistake_is_told_with_its_remedy() {
             &["line 5: connector[1].uri", "nobody is there who may sign", "client_ca"],
         ),
         ("[[connector]]\nuri = \"tcp://h:1\"\nkey = \"k\"\n", &["line 2", "certificates but no TLS", "ssl://"]),
+        (
+            "[admin]\naddress = \"0.0.0.0:8162\"\n",
+            &["line 2: admin.address = \"0.0.0.0:8162\"", "would let everybody in", "admin.token"],
+        ),
+        ("[admin]\naddress = \"8162\"\n", &["admin.address = \"8162\"", "is no address", "127.0.0.1:8162"]),
+        ("[admin]\nhealth = \"::1:8161\"\n", &["admin.health", "is no address"]),
+        ("[admin]\nuser = \"ops\"\n", &["line 2: admin.user", "has no password", "admin.password"]),
+        ("[admin]\npassword = \"x\"\n", &["admin.password: is nobody's", "admin.user"]),
+        ("[admin]\nhosts = \"a\"\n", &["admin.hosts", "a text where a list belongs"]),
+        ("[admin]\nheader_limit = \"2gb\"\n", &["admin.header_limit", "out of bounds"]),
         ("[tls]\ncertificate = \"\"\n", &["tls.certificate", "is empty"]),
         ("[tls]\nhandshake_ms = 0\n", &["tls.handshake_ms = 0", "out of bounds"]),
         ("[lock]\nuse_lock = false\n", &["line 2: lock.use_lock", "key use_lock is unknown", "enabled"]),
@@ -176,13 +186,18 @@ fn no_message_shows_a_password() {
         "[[security.jwt]]\nalgorithm = \"HS256\"\nsecret = \"s3cret\"\n",
         "[security]\nusers = \"a s3cret\"\n",
         "[security]\nusers = [\"a s3cret\"]\n",
+        "[admin]\ntoken = \"s3cret\"\n",
+        "[admin]\npassword = \"s3cret\"\n",
+        "[admin]\ntoken = [\"s3cret\"]\n",
         "[security]\nusers = [{ name = \"a\", password = { plain = \"s3cret\" } }]\n",
     ] {
         let found = problems(source);
         assert!(!found.is_empty(), "{source}");
         assert!(found.iter().all(|found| !found.contains("s3cret")), "{found:?}");
     }
-    let config = read("[security]\nusers = [{ name = \"a\", password = \"s3cret\" }]\n", &names()).unwrap();
+    let source = "[security]\nusers = [{ name = \"a\", password = \"s3cret\" }]\n\
+                  [admin]\ntoken = \"s3cret-s3cret-s3cret\"\nuser = \"a\"\npassword = \"s3cret\"\n";
+    let config = read(source, &names()).unwrap();
     assert!(!show(&config).contains("s3cret"));
     assert!(!format!("{config:?}").contains("s3cret"));
 }
@@ -221,6 +236,12 @@ key = \"own.key\"
 certificate = \"house.pem\"
 key = \"house.key\"
 handshakes = 9
+[admin]
+socket = \"\"
+address = \"[::1]:8162\"
+token = \"0123456789abcdef\"
+hosts = [\"broker.example\"]
+destination_series = 7
 [default_destination]
 dead_letter_queue = \"DEAD\"
 [[destination]]
@@ -266,6 +287,10 @@ admin = [\"*\"]
     let files = config.connectors[2].files.or(&config.tls.files);
     assert_eq!((files.certificate, files.key), (Some("house.pem".into()), Some("own.key".into())));
     assert_eq!(config.tls.handshakes_max, 9);
+    assert_eq!(
+        (config.admin.hosts.as_slice(), config.admin.limits.destination_series_max),
+        (&["broker.example".to_owned()][..], 7)
+    );
     assert_eq!((config.connectors[0].connections_max, config.connectors[1].consumers_max), (7, 3));
     assert_eq!(config.security.users.len(), 1);
     let settings = [("zone", "z"), ("a b", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -285,7 +310,8 @@ admin = [\"*\"]
     assert_eq!(&*orders.dead_letter_queue, "ActiveMQ.DLQ", "entries are not merged (row P05)");
     assert_eq!(&*broker.settings(true, "OTHER").dead_letter_queue, "DEAD");
     assert_eq!(broker.settings(false, "PRICES.ACME").memory_bytes_limit, 1 << 20);
-    let again = read(&show(&config).replace("(not shown)", "b"), &names()).expect("what is shown can be read");
+    let again =
+        read(&show(&config).replace("(not shown)", "0123456789abcdef"), &names()).expect("what is shown can be read");
     assert_eq!(show(&again), show(&config));
 }
 

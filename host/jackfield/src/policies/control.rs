@@ -10,8 +10,9 @@ use bytes::Bytes;
 use message::Fact;
 use plugin_wasmtime::{KeptState, Prepared, ShadowReport, Sides, SwapEvent, Takeover, WasmHost};
 use registry::{
-    Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed, ListedGeneration,
-    PlugIn, Point, PolicyControl, Registry, RegistryError, Running, ShadowFindings, State, Trouble, Wish,
+    Bound, Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed,
+    ListedGeneration, LogLine, PlugIn, Point, PolicyControl, Registry, RegistryError, Running, ShadowFindings, State,
+    Trouble, Wish,
 };
 use server::{HandError, PolicyHand};
 
@@ -308,16 +309,42 @@ impl PolicyControl for Control {
     }
 
     fn list(&self) -> Vec<Listed> {
-        self.look().plug_ins().map(|(name, plug_in)| listed(name, plug_in)).collect()
+        let registry = self.look();
+        let mut states: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for (_, _, state) in registry.states() {
+            let (count, bytes) = states.entry(&state.policy).or_default();
+            *count += 1;
+            *bytes += state.bytes.len() as u64;
+        }
+        let states = |name: &str| states.get(name).copied().unwrap_or_default();
+        registry.plug_ins().map(|(name, plug_in)| listed(name, plug_in, states(name))).collect()
     }
 
-    fn bindings(&self) -> Vec<(Point, String, String)> {
+    fn bindings(&self) -> Vec<Bound> {
         let registry = self.look();
-        registry.bindings().map(|(point, pattern, policy)| (point, pattern.to_owned(), policy.to_owned())).collect()
+        let bound = |(point, pattern, policy): (Point, &str, &str)| Bound {
+            point,
+            pattern: pattern.to_owned(),
+            policy: policy.to_owned(),
+        };
+        registry.bindings().map(bound).collect()
     }
 
     fn history(&self, name: &str) -> Result<Vec<History>, ControlError> {
         Ok(self.look().plug_in(name)?.history.clone())
+    }
+
+    fn logs(&self, name: &str) -> Result<Vec<LogLine>, ControlError> {
+        if !self.taken.contains_key(name) {
+            self.look().plug_in(name)?;
+        }
+        let line = |line: plugin_wasmtime::LogLine| LogLine {
+            at_ms: line.at_ms,
+            level: line.level.to_owned(),
+            destination: line.destination.to_string(),
+            text: line.text,
+        };
+        Ok(self.host.log_lines(name).into_iter().map(line).collect())
     }
 
     fn explain(&self, queue: &str) -> Result<Explanation, ControlError> {
@@ -332,7 +359,7 @@ impl PolicyControl for Control {
     }
 }
 
-fn listed(name: &str, plug_in: &PlugIn) -> Listed {
+fn listed(name: &str, plug_in: &PlugIn, (states, state_bytes): (u64, u64)) -> Listed {
     let generation = |generation: &Generation| ListedGeneration {
         number: generation.number,
         digest: Digest::to_string(&generation.digest),
@@ -349,6 +376,8 @@ fn listed(name: &str, plug_in: &PlugIn) -> Listed {
         previous: plug_in.previous,
         shadow: plug_in.shadow,
         generations: plug_in.generations.iter().map(generation).collect(),
+        states,
+        state_bytes,
     }
 }
 
@@ -361,6 +390,7 @@ fn found(report: ShadowReport) -> ShadowFindings {
         batches: report.batches,
         batches_skipped: report.batches_skipped,
         rows: report.rows,
+        rows_agreed: report.rows_agreed,
         agreement_percent: report.rows_agreed as f64 * 100.0 / rows as f64,
         corrected: report.corrected,
         nanos_per_row: (report.nanos.active / rows, report.nanos.shadow / rows),

@@ -39,6 +39,7 @@ impl Policies {
     /// with the hand that changes policies later.
     pub(crate) fn new(
         limits: Limits,
+        registry: registry::Limits,
         stock: &[StockPolicy],
         components: &[Component],
     ) -> Result<(Policies, Arc<Control>), Vec<anyhow::Error>> {
@@ -63,7 +64,7 @@ impl Policies {
         let limits = registry::Limits {
             component_bytes_max: limits.component_bytes_max,
             state_bytes_max: limits.state_bytes_max as usize,
-            ..registry::Limits::default()
+            ..registry
         };
         let host = Arc::new(host);
         let registry = Arc::new(RwLock::new(Registry::new(limits, taken.clone())));
@@ -135,7 +136,13 @@ mod tests {
         std::fs::write(file("text.wasm"), "no component").expect("a file");
         let component =
             |name: &str| Component { name: name.into(), file: file(&format!("{name}.wasm")), settings: Vec::new() };
-        let errors = Policies::new(Limits::default(), &[], &[component("text"), component("missing")]).err();
+        let errors = Policies::new(
+            Limits::default(),
+            registry::Limits::default(),
+            &[],
+            &[component("text"), component("missing")],
+        )
+        .err();
         let errors: Vec<String> = errors.expect("two").iter().map(|error| format!("{error:#}")).collect();
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(errors[0].contains("policy.component text, file"), "{errors:?}");
@@ -146,7 +153,9 @@ mod tests {
     #[test]
     fn every_name_that_may_be_written_is_served() {
         let stock = StockPolicy { name: "even".into(), policy: "fair-share".into(), settings: Vec::new() };
-        let Ok((policies, _)) = Policies::new(Limits::default(), &[stock], &[]) else { panic!("no host") };
+        let Ok((policies, _)) = Policies::new(Limits::default(), registry::Limits::default(), &[stock], &[]) else {
+            panic!("no host")
+        };
         let mut names = names();
         names.extend(["even", "native:even"].map(str::to_owned));
         for name in &names {
