@@ -8,6 +8,7 @@ mod hostile;
 mod hostile_openwire;
 mod openwire;
 mod policies;
+mod routing;
 mod security;
 mod support;
 mod tls;

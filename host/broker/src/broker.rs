@@ -18,6 +18,7 @@ use crate::entry::Entry;
 use crate::groups::NO_GROUP;
 use crate::keep::KeepId;
 use crate::line::Line;
+use crate::routing::Routes;
 use crate::slots::{Key, Slots};
 use crate::{Config, JournalRoom, Stats};
 
@@ -33,6 +34,7 @@ pub struct Broker {
     pub(crate) policies: Box<dyn PolicyHost>,
     /// Says who may make, remove and reach what; `None` where everybody may.
     pub(crate) guard: Option<Arc<dyn Guard>>,
+    pub(crate) routes: Routes,
     pub(crate) connections: FxHashMap<ConnectionKey, Connection>,
     /// Client's own connection id -> connection (row L03).
     pub(crate) connection_ids: FxHashMap<Text, ConnectionKey>,
@@ -151,10 +153,12 @@ impl Broker {
     /// A machine with nothing in it. `id` names this run, for ids of messages that the broker itself sends. If a
     /// journal exists, [`Broker::recover`] and [`Broker::recovered`] come before the first command.
     pub fn new(config: Config, policies: Box<dyn PolicyHost>, id: Text) -> Broker {
+        let (routes, policies_refused) = Routes::new(&config, &*policies);
         Broker {
             config,
             policies,
             guard: None,
+            routes,
             connections: FxHashMap::default(),
             connection_ids: FxHashMap::default(),
             client_ids: FxHashMap::default(),
@@ -197,7 +201,7 @@ impl Broker {
             check: PlanCheck::new(),
             group_check: GroupCheck::new(),
             now: 0,
-            stats: Stats::default(),
+            stats: Stats { policies_refused, ..Stats::default() },
             own_producer: ProducerId { connection: id, session: -1, value: 1 },
             own_sequence: 0,
             stopping: false,

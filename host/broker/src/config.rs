@@ -43,6 +43,25 @@ pub struct Config {
     pub destinations: Vec<DestinationPolicy>,
     /// For destinations that no policy matches.
     pub default_destination: DestinationSettings,
+    /// Which policies say where sent messages go; the most specific pattern wins.
+    pub routing: Vec<Routing>,
+    /// Bindings of publish routing that one message passes.
+    pub routing_hops_max: usize,
+    /// Destinations that publish routing sends one message to.
+    pub routing_targets_max: usize,
+}
+
+/// Binds what is sent to the destinations of a pattern to a routing policy.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// True for queues, false for topics.
+    pub is_queue: bool,
+    /// Which names.
+    pub pattern: Pattern,
+    /// Name of the policy.
+    pub policy: String,
+    /// What the policy is told, in this order.
+    pub settings: Vec<(String, String)>,
 }
 
 /// Settings for the destinations of a pattern (row P05).
@@ -135,6 +154,9 @@ impl Default for Config {
             advisory_support: true,
             destinations: Vec::new(),
             default_destination: DestinationSettings::default(),
+            routing: Vec::new(),
+            routing_hops_max: 8,
+            routing_targets_max: 64,
         }
     }
 }

@@ -39,18 +39,20 @@ mod properties;
 mod publish;
 mod recover;
 mod rights;
+mod routing;
 mod slots;
 mod stats;
 mod subscribe;
 mod transaction;
 
 pub use broker::{Broker, LoadId};
-pub use config::{Config, DestinationPolicy, DestinationSettings};
+pub use config::{Config, DestinationPolicy, DestinationSettings, Routing};
 pub use explain::{Decision, EXPLAIN_DECISIONS_MAX, EXPLAIN_DESTINATIONS_MAX, ExplainError, Explained};
 pub use groups::GroupStats;
 pub use keep::KeepId;
 pub use line::LineStats;
 pub use recover::Recovery;
+pub use routing::{RoutingReport, RoutingStats};
 pub use stats::{LineReport, Stats};
 
 /// Room in the journal, as the journal's keeper sees it.

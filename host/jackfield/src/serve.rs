@@ -93,13 +93,15 @@ fn start(config: &Config, certificates: &Certificates) -> Result<(Server, Arc<Co
         tracing::error!("{error}");
         if matches!(error, JournalError::Locked { .. }) { Exit::Locked } else { Exit::Failed }
     })?;
+    let refuse = |errors: Vec<anyhow::Error>| {
+        for error in errors {
+            tracing::error!("policies cannot be run: {error:#}");
+        }
+        Exit::Config
+    };
     let (policies, control) =
-        Policies::new(config.policy, &config.stock_policies, &config.components).map_err(|errors| {
-            for error in errors {
-                tracing::error!("dispatch policies cannot be run: {error:#}");
-            }
-            Exit::Config
-        })?;
+        Policies::new(config.policy, &config.stock_policies, &config.components).map_err(refuse)?;
+    policies.check(config).map_err(refuse)?;
     let gate = security::gate(&config.security).map_err(|errors| {
         for error in errors {
             tracing::error!("logins cannot be checked: {error:#}");

@@ -1,4 +1,4 @@
-//! The types of `wit/policy.wit` as the host lowers and lifts them, and the names of the functions.
+//! The types of the WIT package as the host lowers and lifts them, and the names of the functions.
 //!
 //! Written by hand and not generated, because a batch is lowered from buffers that live as long as the policy: `Arc`s
 //! that are refilled in place between calls. Their types are checked against the component when it is made an instance.
@@ -8,13 +8,16 @@ use std::sync::Arc;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// Interfaces that a policy may import, whatever its world.
-pub(crate) const GRANTED: [&str; 3] = [TYPES, TELEMETRY, SYMBOLS];
+pub(crate) const GRANTED: [&str; 5] = [TYPES, VALUES, TELEMETRY, SYMBOLS, STATE_STORE];
 
 const TYPES: &str = "jackfield:policy/types@0.1.0";
+const VALUES: &str = "jackfield:policy/values@0.1.0";
 pub(crate) const TELEMETRY: &str = "jackfield:policy/telemetry@0.1.0";
 pub(crate) const SYMBOLS: &str = "jackfield:policy/symbols@0.1.0";
 pub(crate) const LIFECYCLE: &str = "jackfield:policy/lifecycle@0.1.0";
+pub(crate) const STATE_STORE: &str = "jackfield:policy/state-store@0.1.0";
 pub(crate) const QUEUE_DISPATCH: &str = "jackfield:policy/queue-dispatch@0.1.0";
+pub(crate) const PUBLISH_ROUTING: &str = "jackfield:policy/publish-routing@0.1.0";
 
 /// `types.column-data`
 #[derive(Debug, Clone, ComponentType, Lower)]
@@ -114,6 +117,20 @@ pub(crate) enum Level {
     Error,
 }
 
+/// `state-store.denial`: why something is not kept; each carries the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum Denial {
+    #[component(name = "bad-key")]
+    BadKey(u32),
+    #[component(name = "value-too-large")]
+    ValueTooLarge(u32),
+    #[component(name = "too-many-keys")]
+    TooManyKeys(u32),
+    #[component(name = "full")]
+    Full(u32),
+}
+
 /// `queue-dispatch.member`
 #[derive(Debug, Clone, ComponentType, Lower)]
 #[component(record)]
@@ -134,4 +151,63 @@ pub(crate) enum Change {
     Joined(Member),
     #[component(name = "left")]
     Left(u32),
+}
+
+/// `values.scalar`
+#[derive(Debug, Clone, PartialEq, ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum Scalar {
+    #[component(name = "absent")]
+    Absent,
+    #[component(name = "boolean")]
+    Boolean(bool),
+    #[component(name = "int")]
+    Int(i64),
+    #[component(name = "float")]
+    Float(f64),
+    #[component(name = "text")]
+    Text(String),
+}
+
+impl From<plugin::Scalar<'_>> for Scalar {
+    fn from(scalar: plugin::Scalar<'_>) -> Scalar {
+        match scalar {
+            plugin::Scalar::Absent => Scalar::Absent,
+            plugin::Scalar::Bool(value) => Scalar::Boolean(value),
+            plugin::Scalar::Int(value) => Scalar::Int(value),
+            plugin::Scalar::Float(value) => Scalar::Float(value),
+            plugin::Scalar::Text(value) => Scalar::Text(value.into_owned()),
+        }
+    }
+}
+
+/// `publish-routing.verdict`
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum Verdict {
+    #[component(name = "as-addressed")]
+    AsAddressed,
+    #[component(name = "replace")]
+    Replace(Vec<String>),
+    #[component(name = "add")]
+    Add(Vec<String>),
+    #[component(name = "drop")]
+    Drop,
+    #[component(name = "reject")]
+    Reject(String),
+    #[component(name = "dead-letter")]
+    DeadLetter(String),
+}
+
+impl From<Verdict> for plugin::Verdict {
+    fn from(verdict: Verdict) -> plugin::Verdict {
+        match verdict {
+            Verdict::AsAddressed => plugin::Verdict::AsAddressed,
+            Verdict::Replace(targets) => plugin::Verdict::Replace(targets),
+            Verdict::Add(targets) => plugin::Verdict::Add(targets),
+            Verdict::Drop => plugin::Verdict::Drop,
+            Verdict::Reject(reason) => plugin::Verdict::Reject(reason),
+            Verdict::DeadLetter(reason) => plugin::Verdict::DeadLetter(reason),
+        }
+    }
 }

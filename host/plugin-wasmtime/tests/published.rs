@@ -1,6 +1,7 @@
 //! Components built against each published version of the WIT package load and decide for ever.
 
-use plugin::{ConsumerRow, Decided, DispatchBatch, PolicyHost, QueueDispatch, native};
+use plugin::native;
+use plugin::{Columns, ConsumerRow, Decided, DispatchBatch, Messages, PolicyHost, QueueDispatch, Scalar, Verdict};
 use plugin_wasmtime::{Limits, WasmHost};
 
 /// Version, policy, component.
@@ -8,6 +9,8 @@ const PUBLISHED: [(&str, &str, &[u8]); 2] = [
     ("0.1.0", "round-robin", include_bytes!("fixtures/0.1.0/round-robin.wasm")),
     ("0.1.0", "least-in-flight", include_bytes!("fixtures/0.1.0/least-in-flight.wasm")),
 ];
+
+const ROUTING: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/routing-header-table.wasm"));
 
 fn plan(policy: &mut dyn QueueDispatch, rows: usize, consumers: &[ConsumerRow]) -> (Decided, Vec<u32>) {
     let mut out = Vec::new();
@@ -48,4 +51,47 @@ fn a_component_of_an_old_version_refuses_settings_in_its_own_words() {
     host.add("old", PUBLISHED[0].2.to_vec(), &settings).expect("the component is accepted");
     let error = host.prepare("old").unwrap_err().to_string();
     assert!(error.contains("setting colour = red is unknown; this policy takes no settings"), "{error}");
+}
+
+/// Messages whose property `region` is `eu`, 7, or absent, in turn.
+struct Regions(usize);
+
+impl Messages for Regions {
+    fn rows(&self) -> usize {
+        self.0
+    }
+
+    fn number(&self, _row: usize, _column: Columns) -> i64 {
+        0
+    }
+
+    fn property(&self, row: usize, name: &str) -> Scalar<'_> {
+        match (name, row % 3) {
+            ("region", 0) => Scalar::Text("eu".into()),
+            ("region", 1) => Scalar::Int(7),
+            _ => Scalar::Absent,
+        }
+    }
+}
+
+fn host_of((version, bytes): (&str, &[u8])) -> WasmHost {
+    let limits = Limits { call_ms_max: 2_000, ..Limits::default() };
+    let host = WasmHost::new(limits).expect("the engine starts");
+    host.add("old", bytes.to_vec(), &[]).unwrap_or_else(|error| panic!("{version}: {error}"));
+    host.prepare("old").unwrap_or_else(|error| panic!("{version}: {error}"));
+    host
+}
+
+fn pairs(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn routing_policies_of_every_version_decide_as_they_did() {
+    let settings = pairs(&[("property", "region"), ("=eu", "EU"), ("=7", "SEVEN,topic://ALL")]);
+    let mut old = host_of(ROUTING).publish_routing("old", "ORDERS.>", &settings).expect("it is there");
+    let mut verdicts = Vec::new();
+    assert_eq!(old.route(1, &Regions(3), &mut verdicts), Decided::Policy);
+    let to = |targets: &[&str]| Verdict::Replace(targets.iter().map(|target| (*target).to_owned()).collect());
+    assert_eq!(verdicts, [to(&["EU"]), to(&["SEVEN", "topic://ALL"]), Verdict::AsAddressed]);
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, Property, SymbolTable,
+    Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, PolicyMetrics, Property,
+    PublishRouting, SymbolTable,
 };
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
@@ -203,8 +204,25 @@ pub trait PolicyHost: Send {
         policy.to_owned()
     }
 
+    /// The policy `policy` with these settings for what is sent to destinations of `pattern`. Cheap likewise. A
+    /// host may have none.
+    fn publish_routing(
+        &self,
+        policy: &str,
+        pattern: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn PublishRouting>, PolicyError> {
+        let _ = (pattern, settings);
+        Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
+    }
+
     /// The policies of `point` that can be asked for, by name in ascending order.
     fn names(&self, point: Point) -> Vec<PolicyInfo>;
+
+    /// The counters that policies keep of their own.
+    fn metrics(&self) -> Vec<PolicyMetrics> {
+        Vec::new()
+    }
 
     /// The table in which the core interns the texts of symbol columns.
     fn symbols(&self) -> &Arc<SymbolTable>;

@@ -68,7 +68,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "policy",
-        doc: "Bounds of dispatch policies that run as WebAssembly components.",
+        doc: "Bounds of policies that run as WebAssembly components.",
         keys: POLICY,
         others: &["stock", "component"],
     },
@@ -262,6 +262,18 @@ const LIMITS: &[Key<Config>] = &[
             Ok(())
         },
         show: |c| bytes(c.connection.properties.bytes_max as u64),
+    },
+    Key {
+        name: "routing_hops",
+        doc: "Bindings of [[routing]] that one message passes; after them it stays where it is.",
+        read: |c, raw| raw.count(1..=64).map(|count| c.broker.routing_hops_max = count),
+        show: |c| plain(c.broker.routing_hops_max),
+    },
+    Key {
+        name: "routing_targets",
+        doc: "Destinations that [[routing]] sends one message to.",
+        read: |c, raw| raw.count(1..=1024).map(|count| c.broker.routing_targets_max = count),
+        show: |c| plain(c.broker.routing_targets_max),
     },
 ];
 

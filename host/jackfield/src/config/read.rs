@@ -18,7 +18,7 @@ pub(crate) fn read(source: &str, policies: &[String]) -> Result<Config, Vec<Prob
         // A file that is no TOML is read no further: what would be found after the first slip is guesswork.
         return Err(errors.iter().map(|error| syntax_problem(source, error)).collect());
     }
-    let mut reader = Reader { source, policies: policies.to_vec(), problems: Vec::new() };
+    let mut reader = Reader { source, policies: policies.to_vec(), components: Vec::new(), problems: Vec::new() };
     let mut config = Config::default();
     reader.document(document.get_ref(), &mut config);
     if reader.problems.is_empty() {
@@ -33,6 +33,8 @@ pub(super) struct Reader<'s> {
     source: &'s str,
     /// Names that `dispatch_policy` may have.
     pub(super) policies: Vec<String>,
+    /// Names of the components that the file brings.
+    pub(super) components: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -42,7 +44,7 @@ pub(super) type Entry<'a> = (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned
 impl Reader<'_> {
     fn document<'a>(&mut self, document: &'a DeTable<'a>, config: &mut Config) {
         let mut names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
-        names.extend(["default_destination", "destination", "connector", "security"]);
+        names.extend(["default_destination", "destination", "routing", "connector", "security"]);
         // First, since it brings names that the others may use.
         let policy = document.get("policy").and_then(|policy| policy.get_ref().as_table());
         if let Some(entry) = policy.and_then(|policy| policy.get_key_value("stock")) {
@@ -50,6 +52,7 @@ impl Reader<'_> {
         }
         if let Some(entry) = policy.and_then(|policy| policy.get_key_value("component")) {
             config.components = self.components(entry);
+            self.components = config.components.iter().map(|component| component.name.clone()).collect();
         }
         for entry @ (key, value) in document {
             match key.get_ref().as_ref() {
@@ -64,6 +67,7 @@ impl Reader<'_> {
                         config.destinations.extend(self.destination(&path, table));
                     }
                 }
+                "routing" => config.routing = self.routings(entry),
                 "connector" => self.connectors(entry, config),
                 "security" => config.security = self.security(entry),
                 name => match SECTIONS.iter().find(|section| section.name == name) {
@@ -173,6 +177,17 @@ impl Reader<'_> {
                 }
             }
         }
+        let (is_queue, pattern) = self.pattern(path, entry, table)?;
+        (self.problem_count() == problems_before).then_some(Destination { is_queue, pattern, settings })
+    }
+
+    /// What `queue` or `topic` of a section names; one of them must be there.
+    pub(super) fn pattern(
+        &mut self,
+        path: &str,
+        entry: &Spanned<DeValue<'_>>,
+        table: &DeTable<'_>,
+    ) -> Option<(bool, String)> {
         let is_queue = table.contains_key("queue");
         let value = match (table.get("queue"), table.get("topic")) {
             (Some(value), None) | (None, Some(value)) => value,
@@ -195,10 +210,7 @@ impl Reader<'_> {
             Ok(name.to_owned())
         });
         match name {
-            Ok(name) if self.problem_count() == problems_before => {
-                Some(Destination { is_queue, pattern: name, settings })
-            }
-            Ok(_) => None,
+            Ok(name) => Some((is_queue, name)),
             Err(fault) => {
                 let key = if is_queue { "queue" } else { "topic" };
                 self.report(value.span(), format!("{path}{key}"), true, fault);

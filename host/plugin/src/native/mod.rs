@@ -13,6 +13,7 @@ mod latency_aware;
 mod least_in_flight;
 mod priority;
 mod round_robin;
+mod routing;
 mod settings;
 mod sticky;
 mod sticky_group;
@@ -27,6 +28,7 @@ pub use self::hash_bucket::HashBucket;
 pub use self::host::{NativeHost, check};
 pub use self::least_in_flight::LeastInFlight;
 pub use self::round_robin::RoundRobin;
+pub use self::routing::{ContentBased, HeaderTable, PartitionByKey, ROUTING, RoutingTwin, Sampling, Wiretap};
 pub use self::settings::SettingFault;
 pub use self::sticky_group::Sticky;
 

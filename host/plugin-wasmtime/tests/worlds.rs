@@ -1,0 +1,308 @@
+//! The worlds beside queue dispatch: components that mean ill or are broken, and the stock ones against their
+//! native twins. (What all worlds share, pauses and sleep and recovery, is in `hostile.rs` and `twins.rs`.)
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use plugin::native::NativeHost;
+use plugin::{Columns, Decided, Fallback, Messages, Point, PolicyError, PolicyHost, RouteCheck, Scalar, Verdict};
+use plugin_wasmtime::{Limits, WasmHost, stock_of};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+const FOREVER: &str = "(loop $again (br $again)) (unreachable)";
+const TRAP: &str = "(unreachable)";
+const LOG: &str = r#"(import "jackfield:policy/telemetry@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
+
+/// Name of a world, and its functions beside `reads` with their core types.
+type WorldText = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const ROUTING: WorldText =
+    ("routing-policy", "publish-routing", &[("route", "(param i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)")]);
+/// A component whose functions beside the lifecycle have this body; `reads` has another one. Both may use the local
+/// `$left` and `$answer`, which takes a length and answers with a list at 256. `(i32.const 64)` answers zeros.
+fn component((world, interface, functions): WorldText, imports: &str, reads: &str, body: &str) -> Vec<u8> {
+    let point = |name: &str, types: &str, body: &str| {
+        format!(r#"(func (export "jackfield:policy/{interface}@0.1.0#{name}") {types} (local $left i32) {body})"#)
+    };
+    let mut points = point("reads", "(result i32)", reads);
+    functions.iter().for_each(|(name, types)| points += &point(name, types, body));
+    let text = format!(
+        r#"(module
+            {imports}
+            (memory (export "memory") 2)
+            (global $free (mut i32) (i32.const 8192))
+            (func $answer (param $length i32) (result i32)
+                (i32.store (i32.const 128) (i32.const 256))
+                (i32.store (i32.const 132) (local.get $length))
+                (i32.store (i32.const 136) (i32.const 256))
+                (i32.store (i32.const 140) (i32.const 0))
+                (global.set $free (i32.const 8192))
+                (i32.const 128))
+            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
+                (global.get $free)
+                (global.set $free (i32.and (i32.add (global.get $free) (i32.add (local.get $size) (i32.const 15)))
+                    (i32.const -8))))
+            (func (export "jackfield:policy/lifecycle@0.1.0#describe") (result i32) (i32.const 64))
+            (func (export "jackfield:policy/lifecycle@0.1.0#configure") (param i32 i32) (result i32) (i32.const 64))
+            (func (export "jackfield:policy/lifecycle@0.1.0#snapshot") (param i32) (result i32) (i32.const 64))
+            (func (export "jackfield:policy/lifecycle@0.1.0#restore") (param i32 i32 i32) (result i32) (i32.const 64))
+            (data (i32.const 1024) "queue://A.>")
+            {points})"#
+    );
+    let mut module = wat::parse_str(&text).expect("the text of the test is a module");
+    let mut resolve = Resolve::default();
+    let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
+    let (package, _) = resolve.push_dir(wit).expect("the WIT package is well formed");
+    let world = resolve.select_world(&[package], Some(world)).expect("the world is there");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the module takes it");
+    ComponentEncoder::default()
+        .module(&module)
+        .and_then(|mut encoder| encoder.encode())
+        .expect("the module fits the world")
+}
+
+fn host_with(component: Vec<u8>) -> WasmHost {
+    let host = WasmHost::new(Limits::default()).expect("the engine starts");
+    host.add("guest", component, &[]).expect("the component is accepted");
+    host.prepare("guest").expect("the component compiles");
+    host
+}
+
+/// A message: its properties.
+type Row = Vec<(&'static str, Scalar<'static>)>;
+
+struct Rows(Vec<Row>);
+
+impl Messages for Rows {
+    fn rows(&self) -> usize {
+        self.0.len()
+    }
+
+    fn number(&self, row: usize, _column: Columns) -> i64 {
+        row as i64
+    }
+
+    fn property(&self, row: usize, name: &str) -> Scalar<'_> {
+        let found = self.0[row].iter().find(|(other, _)| *other == name);
+        found.map_or(Scalar::Absent, |(_, value)| value.clone())
+    }
+}
+
+fn route(host: &WasmHost, rows: usize) -> (Decided, Vec<Verdict>) {
+    let mut policy = host.publish_routing("guest", "ORDERS.>", &[]).expect("the policy is there");
+    let mut out = vec![Verdict::Drop];
+    let decided = policy.route(0, &Rows(vec![vec![]; rows]), &mut out);
+    (decided, out)
+}
+
+/// Whatever a routing policy does, its messages go where they were sent.
+#[test]
+fn a_failing_routing_policy_leaves_messages_as_addressed() {
+    let big = "(drop (memory.grow (i32.const 200))) (call $answer (i32.const 1000000))";
+    let grow = "(loop $again (drop (memory.grow (i32.const 1))) (br $again)) (unreachable)";
+    let table = [
+        (TRAP, Fallback::Trap),
+        (FOREVER, Fallback::Deadline),
+        (grow, Fallback::Deadline),
+        ("(call $answer (i32.const 1000000000))", Fallback::Trap),
+        ("(call $answer (i32.const -1))", Fallback::Trap),
+        (big, Fallback::Trap),
+        ("(i32.store8 (i32.const 256) (i32.const 77)) (call $answer (i32.const 2))", Fallback::Trap),
+        ("(call $answer (i32.const 0))", Fallback::WrongLength),
+        ("(call $answer (i32.const 3))", Fallback::WrongLength),
+    ];
+    for (body, fallback) in table {
+        let host = host_with(component(ROUTING, "", "(i32.const 64)", body));
+        let expected = (Decided::Fallback(fallback), vec![Verdict::AsAddressed; 2]);
+        assert_eq!(route(&host, 2), expected, "{body}");
+    }
+}
+
+#[test]
+fn targets_that_cannot_be_are_taken_out() {
+    // replace: 1, then the list of one string at 512, which is 11 bytes at 1024.
+    let body = r#"
+        (i32.store8 (i32.const 256) (i32.const 1))
+        (i32.store (i32.const 260) (i32.const 512)) (i32.store (i32.const 264) (i32.const 1))
+        (i32.store (i32.const 512) (i32.const 1024)) (i32.store (i32.const 516) (i32.const 11))
+        (call $answer (i32.const 1))"#;
+    let host = host_with(component(ROUTING, "", "(i32.const 64)", body));
+    let (decided, mut verdicts) = route(&host, 1);
+    assert_eq!((decided, &verdicts[..]), (Decided::Policy, &[Verdict::Replace(vec!["queue://A.>".into()])][..]));
+    let check = RouteCheck { targets_max: 9, reason_bytes_max: 9 };
+    let found = check.correct(1, &mut verdicts, |target| !target.contains('>'));
+    assert_eq!((verdicts, found.unknown_target), (vec![Verdict::AsAddressed], 1));
+}
+
+#[test]
+fn reading_too_much_is_a_fault() {
+    let host = host_with(component(ROUTING, "", "(call $answer (i32.const 33))", "(call $answer (i32.const 1))"));
+    assert_eq!(route(&host, 1).0, Decided::Fallback(Fallback::Trap));
+    let host = host_with(component(ROUTING, "", "(call $answer (i32.const 32))", "(call $answer (i32.const 1))"));
+    assert_eq!(route(&host, 1), (Decided::Policy, vec![Verdict::AsAddressed]));
+}
+
+#[test]
+fn a_flood_of_log_lines_is_dropped() {
+    let body = r#"
+        (local.set $left (i32.const 1000))
+        (loop $again
+            (call $log (i32.const 0) (i32.const 65536) (i32.const 50))
+            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (call $answer (i32.const 1))"#;
+    let host = host_with(component(ROUTING, LOG, "(i32.const 64)", body));
+    let mut policy = host.publish_routing("guest", "A", &[]).expect("the policy is there");
+    assert_eq!(policy.route(0, &Rows(vec![vec![]]), &mut vec![]), Decided::Policy);
+    assert_eq!(policy.stats().log_lines_dropped, 980);
+}
+
+/// Values and counters are there for the next instance after a fault; a handle that was not given counts nothing.
+#[test]
+fn what_a_policy_keeps_outlives_its_faults() {
+    let imports = r#"
+        (import "jackfield:policy/telemetry@0.1.0" "counter" (func $counter (param i32 i32) (result i32)))
+        (import "jackfield:policy/telemetry@0.1.0" "add" (func $add (param i32 i64)))
+        (import "jackfield:policy/telemetry@0.1.0" "observe" (func $observe (param i32 f64)))
+        (import "jackfield:policy/state-store@0.1.0" "put" (func $put (param i32 i32 i32 i32 i32)))
+        (import "jackfield:policy/state-store@0.1.0" "get" (func $get (param i32 i32 i32)))"#;
+    // The name is the five letters "queue" of the data. Found in the store: answer; not found: keep it and trap.
+    let body = r#"
+        (call $add (call $counter (i32.const 1024) (i32.const 5)) (i64.const 2))
+        (call $add (i32.const 99) (i64.const 2))
+        (call $observe (call $counter (i32.const 1024) (i32.const 5)) (f64.const 1.5))
+        (call $get (i32.const 1024) (i32.const 5) (i32.const 600))
+        (if (i32.eqz (i32.load8_u (i32.const 600))) (then
+            (call $put (i32.const 1024) (i32.const 5) (i32.const 1024) (i32.const 11) (i32.const 640))
+            (unreachable)))
+        (call $answer (i32.const 1))"#;
+    let limits = Limits { backoff_min: Duration::from_millis(5), ..Limits::default() };
+    let host = WasmHost::new(limits).expect("the engine starts");
+    host.add("guest", component(ROUTING, imports, "(i32.const 64)", body), &[]).expect("the component is accepted");
+    host.prepare("guest").expect("the component compiles");
+    let mut policy = host.publish_routing("guest", "A", &[]).expect("the policy is there");
+    let mut ask = || policy.route(0, &Rows(vec![vec![]]), &mut vec![]);
+    assert_eq!(ask(), Decided::Fallback(Fallback::Trap));
+    let begin = Instant::now();
+    while ask() != Decided::Policy {
+        assert!(begin.elapsed() < Duration::from_secs(10), "waited too long");
+        std::thread::yield_now();
+    }
+    let metrics = host.metrics();
+    assert_eq!((metrics.len(), &*metrics[0].policy, &*metrics[0].destination), (1, "guest", "A"));
+    let kept = &metrics[0].metrics;
+    assert_eq!((kept.len(), kept[0].name.as_str(), kept[0].total, kept[0].noted, kept[0].sum), (1, "queue", 4, 2, 3.0));
+}
+
+/// A component serves the world that it exports, and no other.
+#[test]
+fn a_policy_of_another_world_is_not_served() {
+    let host = host_with(component(ROUTING, "", "(i32.const 64)", TRAP));
+    assert!(host.publish_routing("guest", "A", &[]).is_ok());
+    let error = host.queue_dispatch("guest", "A").err().expect("it is no queue policy");
+    assert!(matches!(&error, PolicyError::Unknown { known, .. } if known.contains(&"priority".to_owned())), "{error}");
+}
+
+/// SplitMix64: enough for a test, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ z >> 31) % bound
+    }
+
+    fn rows(&mut self) -> Rows {
+        let count = [0, 1, 1, 2, 7, 40][self.below(6) as usize];
+        Rows((0..count).map(|_| self.row()).collect())
+    }
+
+    fn row(&mut self) -> Row {
+        let mut row = Row::new();
+        for name in ["region", "weight", "JMSXGroupID", "flag"] {
+            match self.below(6) {
+                0 => row.push((name, Scalar::Int(self.below(20) as i64 - 10))),
+                1 => row.push((name, Scalar::Float(self.below(100) as f64 / 8.0))),
+                2 => row.push((name, Scalar::Bool(self.below(2) == 0))),
+                3 | 4 => {
+                    row.push((name, Scalar::Text(Cow::Borrowed(["eu", "us", "", "größer"][self.below(4) as usize]))))
+                }
+                _ => {}
+            }
+        }
+        row
+    }
+}
+
+fn pairs(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A host with the stock policies of a point under the name `judged-NAME`: those embedded, or those of the folder that
+/// `JACKFIELD_STOCK_COMPONENTS` names.
+fn stock_host(point: Point, prefix: &str) -> WasmHost {
+    // Ample time: a question may not fail because the machine is busy.
+    let host = WasmHost::new(Limits { call_ms_max: 2_000, ..Limits::default() }).expect("the engine starts");
+    for stock in stock_of(point) {
+        let bytes = match std::env::var_os("JACKFIELD_STOCK_COMPONENTS") {
+            None => stock.bytes.to_vec(),
+            Some(folder) => {
+                let file = std::path::Path::new(&folder).join(format!("{prefix}-{}.wasm", stock.name));
+                std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+            }
+        };
+        let name = format!("judged-{}", stock.name);
+        host.add(&name, bytes, &[]).expect("a component");
+        host.prepare(&name).expect("a stock policy compiles");
+    }
+    host
+}
+
+#[test]
+fn stock_routing_policies_decide_as_their_native_twins_do() {
+    let host = stock_host(Point::PublishRouting, "routing");
+    let table: &[(&str, &[(&str, &str)])] = &[
+        (
+            "content-based",
+            &[
+                ("to EU,topic://B", "region = 'eu' AND weight > 3"),
+                ("also X", "weight BETWEEN -5 AND 2 OR flag"),
+                ("reject no", "region LIKE 'gr%'"),
+                ("dead-letter lost", "region IS NULL AND weight IS NULL"),
+                ("drop", "NOT flag"),
+            ],
+        ),
+        ("header-table", &[("property", "region"), ("=eu", "EU"), ("=-3", "N"), ("=true", "T"), ("otherwise", "R")]),
+        ("partition-by-key", &[("partitions", "7"), ("prefix", "topic://P.")]),
+        ("sampling", &[("every", "3"), ("targets", "S,T")]),
+        ("wiretap", &[("targets", "A")]),
+    ];
+    assert_eq!(table.len(), stock_of(Point::PublishRouting).len(), "each stock policy is in the table");
+    for (name, settings) in table {
+        let settings = pairs(settings);
+        let mut policy = host.publish_routing(&format!("judged-{name}"), "A.>", &settings).expect("good settings");
+        let mut twin = NativeHost::new().publish_routing(name, "A.>", &settings).expect("good settings");
+        let mut random = Random(7);
+        let (mut answer, mut expected) = (vec![], vec![]);
+        let mut kinds = std::collections::HashSet::new();
+        for step in 0..500 {
+            let rows = random.rows();
+            assert_eq!(policy.route(step, &rows, &mut answer), Decided::Policy, "{name} step {step}");
+            twin.route(step, &rows, &mut expected);
+            assert_eq!(answer, expected, "{name} step {step}");
+            kinds.extend(answer.iter().map(std::mem::discriminant));
+        }
+        assert!(kinds.len() >= if *name == "content-based" { 6 } else { 1 }, "{name}: every verdict is seen");
+    }
+}
+
+/// The settings of a stock policy are refused where they are given, with the sentence of its twin.
+#[test]
+fn wrong_settings_of_a_stock_policy_are_told_at_once() {
+    let host = WasmHost::new(Limits::default()).expect("the engine starts");
+    let error = host.publish_routing("wiretap", "A", &pairs(&[("target", "B")])).err().expect("wrong settings");
+    assert!(error.to_string().contains("setting target = B is unknown; known are targets"), "{error}");
+}
