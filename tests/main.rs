@@ -12,3 +12,4 @@ mod routing;
 mod security;
 mod support;
 mod tls;
+mod worlds;

@@ -17,6 +17,7 @@ pub(crate) const SYMBOLS: &str = "jackfield:policy/symbols@0.1.0";
 pub(crate) const LIFECYCLE: &str = "jackfield:policy/lifecycle@0.1.0";
 pub(crate) const STATE_STORE: &str = "jackfield:policy/state-store@0.1.0";
 pub(crate) const QUEUE_DISPATCH: &str = "jackfield:policy/queue-dispatch@0.1.0";
+pub(crate) const GROUP_ASSIGNMENT: &str = "jackfield:policy/group-assignment@0.1.0";
 pub(crate) const PUBLISH_ROUTING: &str = "jackfield:policy/publish-routing@0.1.0";
 
 /// `types.column-data`
@@ -131,7 +132,7 @@ pub(crate) enum Denial {
     Full(u32),
 }
 
-/// `queue-dispatch.member`
+/// `queue-dispatch.member`, `group-assignment.member`
 #[derive(Debug, Clone, ComponentType, Lower)]
 #[component(record)]
 pub(crate) struct Member {
@@ -143,7 +144,7 @@ pub(crate) struct Member {
     pub(crate) is_network: bool,
 }
 
-/// `queue-dispatch.change`
+/// `queue-dispatch.change`, `group-assignment.change`
 #[derive(Debug, Clone, ComponentType, Lower)]
 #[component(variant)]
 pub(crate) enum Change {
@@ -179,6 +180,27 @@ impl From<plugin::Scalar<'_>> for Scalar {
             plugin::Scalar::Text(value) => Scalar::Text(value.into_owned()),
         }
     }
+}
+
+/// `group-assignment.groups`
+#[derive(Debug, Clone, Default, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Groups {
+    #[component(name = "now-ms")]
+    pub(crate) now_ms: u64,
+    pub(crate) hashes: Vec<u64>,
+    pub(crate) queued: Vec<u32>,
+    pub(crate) owners: Vec<u32>,
+    pub(crate) candidates: Vec<u64>,
+    pub(crate) owned: Vec<u32>,
+}
+
+/// `group-assignment.move`
+#[derive(Debug, Clone, Copy, ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct Move {
+    pub(crate) row: u32,
+    pub(crate) to: u32,
 }
 
 /// `publish-routing.verdict`

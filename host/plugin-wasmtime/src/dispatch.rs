@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use plugin::{
-    Columns, Corrections, Decided, DispatchBatch, Fallback, Member, MemberChange, Point, PolicyStats, Property,
-    PropertyColumn, PropertyForm, QueueDispatch,
+    Columns, ConsumerRow, Corrections, Decided, DispatchBatch, Fallback, Member, MemberChange, Point, PolicyStats,
+    Property, PropertyColumn, PropertyForm, QueueDispatch,
 };
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
@@ -350,15 +350,20 @@ fn refill<T: Copy>(values: &mut Vec<T>, from: &[T]) -> usize {
     from.len()
 }
 
-pub(crate) fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question: &DispatchBatch<'_>) {
+/// Fills the columns of consumers that are always there.
+pub(crate) fn fill_table(consumers: &mut Consumers, table: &[ConsumerRow]) {
     consumers.slots.clear();
-    consumers.slots.extend(question.consumers.iter().map(|row| row.slot));
+    consumers.slots.extend(table.iter().map(|row| row.slot));
     consumers.credit.clear();
-    consumers.credit.extend(question.consumers.iter().map(|row| row.credit));
+    consumers.credit.extend(table.iter().map(|row| row.credit));
     consumers.in_flight.clear();
-    consumers.in_flight.extend(question.consumers.iter().map(|row| row.in_flight));
+    consumers.in_flight.extend(table.iter().map(|row| row.in_flight));
     consumers.priority.clear();
-    consumers.priority.extend(question.consumers.iter().map(|row| row.priority));
+    consumers.priority.extend(table.iter().map(|row| row.priority));
+}
+
+pub(crate) fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question: &DispatchBatch<'_>) {
+    fill_table(consumers, question.consumers);
     if !ready.columns.contains(Columns::ACK_INTERVAL) {
         return;
     }
@@ -370,7 +375,8 @@ pub(crate) fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question:
     }
 }
 
-fn change(change: MemberChange) -> Change {
+/// A change as components are told of it.
+pub(crate) fn change(change: MemberChange) -> Change {
     match change {
         MemberChange::Joined(member) => Change::Joined(bindings::Member {
             slot: member.slot,

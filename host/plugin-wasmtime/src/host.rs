@@ -18,6 +18,7 @@ use crate::bindings::Setting;
 use crate::cell::Cell;
 use crate::check::{check, imports};
 use crate::dispatch::{self, WasmDispatch};
+use crate::groups::WasmGroups;
 use crate::incumbent::Incumbent;
 use crate::keeper::{Cells, JOBS_MAX, Job, Keeper, Kept};
 use crate::program::Program;
@@ -373,8 +374,9 @@ impl PolicyHost for WasmHost {
         Ok(Box::new(WasmDispatch::new(self.runtime.clone(), cell, program)))
     }
 
-    fn group_assignment(&self, policy: &str, _destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
-        plugin::native::group_policy(policy)
+    fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
+        let twin = self.twin(Point::GroupAssignment, policy, |twins| twins.group_assignment(policy, destination))?;
+        Ok(Box::new(WasmGroups::new(self.incumbent(policy, destination, &[])?, twin)))
     }
 
     fn publish_routing(

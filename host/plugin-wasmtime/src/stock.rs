@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use plugin::Point;
-use plugin::native::{self, ROUTING};
+use plugin::native::{self, GROUP_POLICIES, ROUTING};
 
 /// A policy embedded in the program.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,11 @@ static QUEUE_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
     described(&built, |name| native::twin(name).map(|twin| twin.description))
 });
 
+static GROUP_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
+    let built = built!("group-", "consistent-hash", "hash-bucket", "sticky");
+    described(&built, |name| GROUP_POLICIES.iter().find(|(other, _)| *other == name).map(|(_, text)| *text))
+});
+
 static ROUTING_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
     let built = built!("routing-", "content-based", "header-table", "partition-by-key", "sampling", "wiretap");
     described(&built, |name| ROUTING.iter().find(|twin| twin.name == name).map(|twin| twin.description))
@@ -63,8 +68,9 @@ pub fn stock() -> &'static [Stock] {
 pub fn stock_of(point: Point) -> &'static [Stock] {
     match point {
         Point::QueueDispatch => &QUEUE_STOCK,
+        Point::GroupAssignment => &GROUP_STOCK,
         Point::PublishRouting => &ROUTING_STOCK,
-        Point::TopicDispatch | Point::GroupAssignment | Point::Auth | Point::NetworkFilter => &[],
+        Point::TopicDispatch | Point::Auth | Point::NetworkFilter => &[],
     }
 }
 
@@ -75,7 +81,7 @@ mod tests {
     #[test]
     fn every_native_policy_is_there_as_a_component() {
         let native = native::NativeHost::new();
-        for point in [Point::QueueDispatch, Point::PublishRouting] {
+        for point in [Point::QueueDispatch, Point::GroupAssignment, Point::PublishRouting] {
             let names: Vec<_> = stock_of(point).iter().map(|stock| stock.name.to_owned()).collect();
             let twins: Vec<_> = plugin::PolicyHost::names(&native, point).into_iter().map(|info| info.name).collect();
             assert_eq!(names, twins, "{point}");

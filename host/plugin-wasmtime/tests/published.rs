@@ -1,7 +1,10 @@
 //! Components built against each published version of the WIT package load and decide for ever.
 
-use plugin::native;
-use plugin::{Columns, ConsumerRow, Decided, DispatchBatch, Messages, PolicyHost, QueueDispatch, Scalar, Verdict};
+use plugin::native::{self, NativeHost};
+use plugin::{
+    Columns, ConsumerRow, Decided, DispatchBatch, GroupBatch, Member, MemberChange, Messages, PolicyHost,
+    QueueDispatch, Scalar, Verdict,
+};
 use plugin_wasmtime::{Limits, WasmHost};
 
 /// Version, policy, component.
@@ -11,6 +14,7 @@ const PUBLISHED: [(&str, &str, &[u8]); 2] = [
 ];
 
 const ROUTING: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/routing-header-table.wasm"));
+const GROUPS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/group-consistent-hash.wasm"));
 
 fn plan(policy: &mut dyn QueueDispatch, rows: usize, consumers: &[ConsumerRow]) -> (Decided, Vec<u32>) {
     let mut out = Vec::new();
@@ -94,4 +98,32 @@ fn routing_policies_of_every_version_decide_as_they_did() {
     assert_eq!(old.route(1, &Regions(3), &mut verdicts), Decided::Policy);
     let to = |targets: &[&str]| Verdict::Replace(targets.iter().map(|target| (*target).to_owned()).collect());
     assert_eq!(verdicts, [to(&["EU"]), to(&["SEVEN", "topic://ALL"]), Verdict::AsAddressed]);
+}
+
+#[test]
+fn group_policies_of_every_version_decide_as_they_did() {
+    let mut old = host_of(GROUPS).group_assignment("old", "ORDERS").expect("it is there");
+    let mut twin = NativeHost::new().group_assignment("consistent-hash", "ORDERS").expect("still a stock policy");
+    let row = |slot| ConsumerRow { slot, credit: 9, in_flight: 0, priority: 0 };
+    let consumers: Vec<_> = (1..6).map(row).collect();
+    let join = |slot: u32| {
+        let client_id = format!("client-{slot}").into();
+        MemberChange::Joined(Member { slot, client_id, selector: None, is_network: false })
+    };
+    let members: Vec<_> = (1..6).map(join).collect();
+    old.members_changed(&members);
+    twin.members_changed(&members);
+    let hash: Vec<u64> = (0..50_u64).map(|group| group.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let batch =
+        GroupBatch { hash: &hash, queued: &[1; 50], consumers: &consumers, owned: &[0; 5], ..Default::default() };
+    let (mut owners, mut expected) = (Vec::new(), Vec::new());
+    assert_eq!(old.assign(&batch, &mut owners), Decided::Policy);
+    twin.assign(&batch, &mut expected);
+    assert_eq!(owners, expected);
+    let owned = GroupBatch { owners: &[1; 50], owned: &[50, 0, 0, 0, 0], ..batch };
+    let (mut moves, mut expected) = (Vec::new(), Vec::new());
+    assert_eq!(old.rebalance(&owned, &mut moves), Decided::Policy);
+    twin.rebalance(&owned, &mut expected);
+    assert_eq!(moves, expected);
+    assert!(!moves.is_empty());
 }

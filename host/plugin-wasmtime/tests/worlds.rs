@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use plugin::native::NativeHost;
-use plugin::{Columns, Decided, Fallback, Messages, Point, PolicyError, PolicyHost, RouteCheck, Scalar, Verdict};
+use plugin::{
+    Columns, ConsumerRow, Decided, Fallback, GroupBatch, GroupCheck, Member, MemberChange, Messages, Point,
+    PolicyError, PolicyHost, RouteCheck, Scalar, Verdict,
+};
 use plugin_wasmtime::{Limits, WasmHost, stock_of};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -19,13 +22,24 @@ type WorldText = (&'static str, &'static str, &'static [(&'static str, &'static 
 
 const ROUTING: WorldText =
     ("routing-policy", "publish-routing", &[("route", "(param i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)")]);
+const GROUP: WorldText = (
+    "group-policy",
+    "group-assignment",
+    &[("assign", "(param i32) (result i32)"), ("rebalance", "(param i32) (result i32)")],
+);
+
 /// A component whose functions beside the lifecycle have this body; `reads` has another one. Both may use the local
 /// `$left` and `$answer`, which takes a length and answers with a list at 256. `(i32.const 64)` answers zeros.
 fn component((world, interface, functions): WorldText, imports: &str, reads: &str, body: &str) -> Vec<u8> {
     let point = |name: &str, types: &str, body: &str| {
         format!(r#"(func (export "jackfield:policy/{interface}@0.1.0#{name}") {types} (local $left i32) {body})"#)
     };
-    let mut points = point("reads", "(result i32)", reads);
+    let mut points = match interface {
+        "group-assignment" => {
+            point("rebalances", "(result i32)", "(i32.const 1)") + &point("members-changed", "(param i32 i32)", "")
+        }
+        _ => point("reads", "(result i32)", reads),
+    };
     functions.iter().for_each(|(name, types)| points += &point(name, types, body));
     let text = format!(
         r#"(module
@@ -192,6 +206,120 @@ fn what_a_policy_keeps_outlives_its_faults() {
     assert_eq!((metrics.len(), &*metrics[0].policy, &*metrics[0].destination), (1, "guest", "A"));
     let kept = &metrics[0].metrics;
     assert_eq!((kept.len(), kept[0].name.as_str(), kept[0].total, kept[0].noted, kept[0].sum), (1, "queue", 4, 2, 3.0));
+}
+
+/// Groups are assigned natively when the policy fails, and moves that cannot be are struck out.
+#[test]
+fn a_failing_group_policy_leaves_groups_sticky() {
+    let consumers: Vec<_> =
+        [4, 9].map(|slot| ConsumerRow { slot, credit: 5, in_flight: 0, priority: 0 }).into_iter().collect();
+    let batch = GroupBatch {
+        hash: &[1, 2, 3],
+        queued: &[1, 1, 1],
+        consumers: &consumers,
+        owned: &[0, 0],
+        ..Default::default()
+    };
+    for (body, fallback) in [
+        (TRAP, Fallback::Trap),
+        (FOREVER, Fallback::Deadline),
+        ("(call $answer (i32.const 1000000000))", Fallback::Trap),
+        ("(call $answer (i32.const 2))", Fallback::WrongLength),
+    ] {
+        let host = host_with(component(GROUP, "", "", body));
+        let mut policy = host.group_assignment("guest", "ORDERS").expect("the policy is there");
+        let mut owners = vec![];
+        assert_eq!(
+            (policy.assign(&batch, &mut owners), owners),
+            (Decided::Fallback(fallback), vec![4, 9, 4]),
+            "{body}"
+        );
+    }
+    let host = host_with(component(GROUP, "", "", "(call $answer (i32.const 1000000000))"));
+    let mut policy = host.group_assignment("guest", "ORDERS").expect("the policy is there");
+    let mut moves = vec![];
+    assert_eq!(policy.rebalance(&batch, &mut moves), Decided::Fallback(Fallback::Trap));
+    assert!(moves.is_empty(), "nothing moves");
+    // Row 7 is not there, slot 0 neither.
+    let moves_text = r#"
+        (i32.store (i32.const 256) (i32.const 7)) (i32.store (i32.const 260) (i32.const 4))
+        (i32.store (i32.const 264) (i32.const 0)) (i32.store (i32.const 268) (i32.const 0))
+        (call $answer (i32.const 2))"#;
+    let host = host_with(component(GROUP, "", "", moves_text));
+    let mut policy = host.group_assignment("guest", "ORDERS").expect("the policy is there");
+    let owned = GroupBatch { owners: &[4, 4, 4], ..batch };
+    assert_eq!((policy.rebalance(&owned, &mut moves), moves.len()), (Decided::Policy, 2));
+    assert_eq!(GroupCheck::new().moves(&owned, &mut moves).total(), 2);
+    assert!(moves.is_empty());
+}
+
+#[test]
+fn stock_group_policies_decide_as_their_native_twins_do() {
+    let host = stock_host(Point::GroupAssignment, "group");
+    for stock in stock_of(Point::GroupAssignment) {
+        let mut policy = host.group_assignment(&format!("judged-{}", stock.name), "Q").expect("no settings");
+        let mut twin = NativeHost::new().group_assignment(stock.name, "Q").expect("no settings");
+        let mut random = Random(17);
+        let mut table: Vec<ConsumerRow> = vec![];
+        let mut moved = 0;
+        for step in 0..400 {
+            let mut changes = vec![];
+            if random.below(4) == 0 && table.len() < 70 {
+                let slot = step as u32 * 3 + 1;
+                let member = Member {
+                    slot,
+                    client_id: ["a", "b", "", "größer"][random.below(4) as usize].into(),
+                    selector: None,
+                    is_network: false,
+                };
+                table.push(ConsumerRow {
+                    slot,
+                    credit: 0,
+                    in_flight: 0,
+                    priority: [0, 0, 4][random.below(3) as usize],
+                });
+                changes.push(MemberChange::Joined(member));
+            }
+            if random.below(9) == 0 && !table.is_empty() {
+                let at = random.below(table.len() as u64) as usize;
+                changes.push(MemberChange::Left(table.remove(at).slot));
+            }
+            table.iter_mut().for_each(|row| row.credit = random.below(4) as u32);
+            policy.members_changed(&changes);
+            twin.members_changed(&changes);
+            let rows = [0, 1, 5, 60][random.below(4) as usize];
+            let hash: Vec<u64> = (0..rows).map(|_| random.below(u64::MAX)).collect();
+            let queued = vec![1; rows];
+            let owned: Vec<u32> = table.iter().map(|_| random.below(9) as u32).collect();
+            let words = if random.below(3) == 0 { rows * table.len().div_ceil(64) } else { 0 };
+            let candidates: Vec<u64> = (0..words).map(|_| random.below(u64::MAX)).collect();
+            let mut batch = GroupBatch {
+                now_ms: step,
+                hash: &hash,
+                queued: &queued,
+                candidates: &candidates,
+                consumers: &table,
+                owned: &owned,
+                ..GroupBatch::default()
+            };
+            let (mut answer, mut expected) = (vec![], vec![]);
+            assert_eq!(policy.assign(&batch, &mut answer), Decided::Policy, "{} step {step}", stock.name);
+            twin.assign(&batch, &mut expected);
+            assert_eq!(answer, expected, "{} step {step}", stock.name);
+            assert_eq!(policy.rebalances(), twin.rebalances(), "{}", stock.name);
+            if !table.is_empty() {
+                let owners: Vec<u32> =
+                    (0..rows).map(|_| table[random.below(table.len() as u64) as usize].slot).collect();
+                batch.owners = &owners;
+                let (mut moves, mut expected) = (vec![], vec![]);
+                assert_eq!(policy.rebalance(&batch, &mut moves), Decided::Policy, "{} step {step}", stock.name);
+                twin.rebalance(&batch, &mut expected);
+                assert_eq!(moves, expected, "{} step {step}", stock.name);
+                moved += moves.len();
+            }
+        }
+        assert_eq!(moved > 0, twin.rebalances(), "{}", stock.name);
+    }
 }
 
 /// A component serves the world that it exports, and no other.

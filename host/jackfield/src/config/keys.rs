@@ -364,16 +364,8 @@ pub(crate) const DESTINATION: &[Key<DestinationSettings>] = &[
         name: "message_group_policy",
         doc: "Which consumer owns a message group (queues only, messageGroupMapFactoryType): \"sticky\" is whoever it\n\
               was given to, \"hash-bucket\" gives groups of a bucket to one consumer, \"consistent-hash\" gives new\n\
-              consumers a share of the groups.",
-        read: |d, raw| {
-            let name = raw.name()?;
-            let known: Vec<&str> = plugin::native::GROUP_POLICIES.iter().map(|(name, _)| *name).collect();
-            if !known.contains(&name.strip_prefix("native:").unwrap_or(name)) {
-                return Err(unknown("group policy", name, &known));
-            }
-            d.message_group_policy = name.to_owned();
-            Ok(())
-        },
+              consumers a share of the groups; the same with \"native:\" in front, or a [[policy.component]].",
+        read: |d, raw| raw.name().map(|name| d.message_group_policy = name.to_owned()),
         show: |d| text(&d.message_group_policy),
     },
     Key {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use broker::DestinationSettings;
+use plugin::Point;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -60,6 +61,7 @@ impl Reader<'_> {
                     let mut settings = config.broker.default_destination.clone();
                     self.section("default_destination", entry, DESTINATION, &[], &mut settings);
                     self.policy(value, "default_destination.", &settings.dispatch_policy);
+                    self.other_policies(value, "default_destination.", &settings);
                     config.broker.default_destination = settings;
                 }
                 "destination" => {
@@ -177,6 +179,7 @@ impl Reader<'_> {
                 }
             }
         }
+        self.other_policies(entry, path, &settings);
         let (is_queue, pattern) = self.pattern(path, entry, table)?;
         (self.problem_count() == problems_before).then_some(Destination { is_queue, pattern, settings })
     }
@@ -226,6 +229,21 @@ impl Reader<'_> {
             let known: Vec<&str> = self.policies.iter().map(String::as_str).collect();
             let fault = unknown("policy", policy, &known);
             self.report(value.span(), format!("{path}dispatch_policy"), true, fault);
+        }
+    }
+
+    /// The same for the policies of other extension points.
+    fn other_policies(&mut self, value: &Spanned<DeValue<'_>>, path: &str, settings: &DestinationSettings) {
+        let group = Some(&*settings.message_group_policy);
+        for (key, what, point, policy) in [("message_group_policy", "group policy", Point::GroupAssignment, group)] {
+            let Some(policy) = policy else { continue };
+            let known = crate::policies::names_of(point);
+            if !known.iter().chain(&self.components).any(|known| known == policy) {
+                let value = value.get_ref().get(key).unwrap_or(value);
+                let known: Vec<&str> = known.iter().chain(&self.components).map(String::as_str).collect();
+                let fault = unknown(what, policy, &known);
+                self.report(value.span(), format!("{path}{key}"), true, fault);
+            }
         }
     }
 

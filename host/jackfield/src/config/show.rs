@@ -46,7 +46,7 @@ const STOCK_POLICY_EXAMPLE: &str = "\
 ";
 
 const COMPONENTS: &str = "
-# Policies of your own: WebAssembly components, for dispatch_policy or [[routing]] to name.
+# Policies of your own: WebAssembly components, for dispatch_policy, message_group_policy or [[routing]] to name.
 # settings: what the component is told when it is made; which ones it knows is its author's choice.
 ";
 

@@ -82,7 +82,7 @@ impl Policies {
 
 /// Names that no deployed policy may have, and where each comes from.
 fn taken(stock: &[StockPolicy], components: &[Component]) -> BTreeMap<String, String> {
-    let points = [Point::QueueDispatch, Point::PublishRouting];
+    let points = [Point::QueueDispatch, Point::GroupAssignment, Point::PublishRouting];
     let own = points.into_iter().flat_map(names_of).map(|name| (name, "the program itself".to_owned()));
     let named = stock.iter().flat_map(|stock| [stock.name.clone(), format!("{NATIVE}{}", stock.name)]);
     let own = own.chain(named.map(|name| (name, "[[policy.stock]] of jackfield.toml".to_owned())));
@@ -113,6 +113,8 @@ impl Policies {
         let settings = config.destinations.iter().map(|entry| (entry.pattern.as_str(), &entry.settings));
         for (pattern, settings) in settings.chain([("default_destination", &config.broker.default_destination)]) {
             served(Point::QueueDispatch, &settings.dispatch_policy, format!("dispatch_policy of {pattern}"));
+            let group_policy = &settings.message_group_policy;
+            served(Point::GroupAssignment, group_policy, format!("message_group_policy of {pattern}"));
         }
         for routing in &config.routing {
             served(Point::PublishRouting, &routing.policy, format!("routing of {}", routing.pattern));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{ROUTING, SettingFault, Twin, group_policy, twin, twins};
+use super::{GROUP_POLICIES, ROUTING, SettingFault, Twin, group_policy, twin, twins};
 use crate::{
     GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, PublishRouting, QueueDispatch,
     SymbolTable,
@@ -91,7 +91,8 @@ impl PolicyHost for NativeHost {
         let mut all: Vec<(&str, &str)> = match point {
             Point::QueueDispatch => twins().iter().map(|twin| (twin.name, twin.description)).collect(),
             Point::PublishRouting => ROUTING.iter().map(|twin| (twin.name, twin.description)).collect(),
-            Point::TopicDispatch | Point::GroupAssignment | Point::Auth | Point::NetworkFilter => Vec::new(),
+            Point::GroupAssignment => GROUP_POLICIES.to_vec(),
+            Point::TopicDispatch | Point::Auth | Point::NetworkFilter => Vec::new(),
         };
         if point == Point::QueueDispatch {
             all.extend(self.named.iter().map(|(name, named)| (name.as_str(), named.twin.description)));
@@ -125,6 +126,9 @@ mod tests {
         assert_eq!(host.names(Point::QueueDispatch).len(), twins().len() + 1);
         for info in host.names(Point::QueueDispatch) {
             assert!(host.queue_dispatch(&info.name, "orders").is_ok());
+        }
+        for info in host.names(Point::GroupAssignment) {
+            assert!(host.group_assignment(&info.name, "orders").is_ok());
         }
         for info in host.names(Point::PublishRouting) {
             assert!(host.publish_routing(&info.name, "orders", &[]).is_ok());
