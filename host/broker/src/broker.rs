@@ -15,6 +15,7 @@ use crate::connection::Connection;
 use crate::consumer::Consumer;
 use crate::dispatch::Scratch;
 use crate::entry::Entry;
+use crate::fan_out::TopicPolicies;
 use crate::groups::NO_GROUP;
 use crate::keep::KeepId;
 use crate::line::Line;
@@ -35,6 +36,7 @@ pub struct Broker {
     /// Says who may make, remove and reach what; `None` where everybody may.
     pub(crate) guard: Option<Arc<dyn Guard>>,
     pub(crate) routes: Routes,
+    pub(crate) topic_policies: TopicPolicies,
     pub(crate) connections: FxHashMap<ConnectionKey, Connection>,
     /// Client's own connection id -> connection (row L03).
     pub(crate) connection_ids: FxHashMap<Text, ConnectionKey>,
@@ -155,6 +157,7 @@ impl Broker {
     pub fn new(config: Config, policies: Box<dyn PolicyHost>, id: Text) -> Broker {
         let (routes, policies_refused) = Routes::new(&config, &*policies);
         Broker {
+            topic_policies: TopicPolicies::new(&config),
             config,
             policies,
             guard: None,
@@ -317,9 +320,14 @@ impl Broker {
     pub fn flush(&mut self, now_ms: i64) {
         self.now = now_ms;
         self.unpark();
-        while let Some(line) = self.dirty.pop() {
+        // First come, first served: the order in which a topic's subscriptions got a message is the order here. Dispatch
+        // may mark further lines.
+        let mut at = 0;
+        while let Some(line) = self.dirty.get(at).copied() {
+            at += 1;
             self.dispatch(line);
         }
+        self.dirty.clear();
         self.browse();
         self.finish_group();
     }

@@ -94,6 +94,8 @@ pub struct DestinationSettings {
     pub time_before_dispatch_starts_ms: i64,
     /// … or until so many consumers are there; 0 for the time alone (row P12).
     pub consumers_before_dispatch_starts: usize,
+    /// Name of the topic dispatch policy (topics only); `None` serves all subscriptions in order of arrival (row C02).
+    pub topic_dispatch_policy: Option<String>,
     /// Higher priority first (row P11).
     pub prioritized_messages: bool,
     /// Bytes of non-persistent messages this destination may hold (row P09); 0 for the machine's limit alone.
@@ -121,6 +123,7 @@ impl Default for DestinationSettings {
             use_consumer_priority: true,
             time_before_dispatch_starts_ms: 0,
             consumers_before_dispatch_starts: 0,
+            topic_dispatch_policy: None,
             prioritized_messages: false,
             memory_bytes_limit: 0,
             expire_messages_period_ms: 30_000,

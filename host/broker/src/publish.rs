@@ -315,6 +315,7 @@ impl Broker {
         let mut wanted = std::mem::take(&mut self.scratch.lines);
         wanted.clear();
         self.subscriptions_for(&message, &mut wanted);
+        self.rank(&message, &mut wanted);
         let sequence = message.sequence;
         let mut logs = 0;
         if message.persistent {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use plugin::native::NativeHost;
 use plugin::{
-    Columns, ConsumerRow, Decided, DispatchBatch, Messages, PlanCheck, PolicyHost, PropertyColumn, QueueDispatch,
-    RouteCheck, Scalar, native, text_hash,
+    Columns, ConsumerRow, Decided, DispatchBatch, FanOut, FanOutCheck, Messages, PlanCheck, Point, PolicyHost,
+    PropertyColumn, QueueDispatch, RouteCheck, Scalar, SubscriptionRow, native, text_hash,
 };
-use plugin_wasmtime::{Limits, WasmHost, stock};
+use plugin_wasmtime::{Limits, WasmHost, stock, stock_of};
 
 const ROWS: [usize; 4] = [1, 8, 32, 128];
 const RUN: Duration = Duration::from_millis(150);
@@ -53,7 +53,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         writeln!(out, "{}: {:?}", stock.name, begin.elapsed() / 200)?;
     }
-    routing(&mut out, &host)
+    routing(&mut out, &host)?;
+    topics(&mut out, &host)
 }
 
 /// Settings of the stock routing policies, so that each has something to decide.
@@ -118,6 +119,36 @@ fn routing(out: &mut impl Write, host: &WasmHost) -> Result<(), Box<dyn std::err
                     check.correct(rows, &mut verdicts, |_| true);
                 });
                 write!(out, "{:10.1}", nanoseconds / rows as f64)?;
+            }
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn topics(out: &mut impl Write, host: &WasmHost) -> Result<(), Box<dyn std::error::Error>> {
+    writeln!(out, "\ntopics, nanoseconds a message (one a call) at 1 / 8 / 64 / 512 subscriptions, check included")?;
+    for stock in stock_of(Point::TopicDispatch) {
+        host.prepare(stock.name)?;
+        let native = NativeHost::new().topic_dispatch(stock.name, "A")?;
+        for (kind, mut policy) in [("native", native), ("wasm  ", host.topic_dispatch(stock.name, "A")?)] {
+            write!(out, "{:44}", format!("{kind} {}", stock.name))?;
+            for count in [1, 8, 64, 512] {
+                let row = |slot| SubscriptionRow {
+                    slot,
+                    priority: (slot % 5) as i16,
+                    is_network: slot.is_multiple_of(3),
+                    ..SubscriptionRow::default()
+                };
+                let table: Vec<_> = (0..count).map(row).collect();
+                let (mut check, mut answer, mut order) = (FanOutCheck::new(), FanOut::default(), Vec::new());
+                let nanoseconds = best(|| {
+                    answer.clear();
+                    let decided = policy.plan(1, &Rows(1), &table, &mut answer);
+                    assert_eq!(decided, Decided::Policy, "the fall-back must not be measured in its place");
+                    check.correct(1, &table, &mut answer, &mut order);
+                });
+                write!(out, "{nanoseconds:10.1}")?;
             }
             writeln!(out)?;
         }

@@ -17,6 +17,7 @@ pub(crate) const SYMBOLS: &str = "jackfield:policy/symbols@0.1.0";
 pub(crate) const LIFECYCLE: &str = "jackfield:policy/lifecycle@0.1.0";
 pub(crate) const STATE_STORE: &str = "jackfield:policy/state-store@0.1.0";
 pub(crate) const QUEUE_DISPATCH: &str = "jackfield:policy/queue-dispatch@0.1.0";
+pub(crate) const TOPIC_DISPATCH: &str = "jackfield:policy/topic-dispatch@0.1.0";
 pub(crate) const GROUP_ASSIGNMENT: &str = "jackfield:policy/group-assignment@0.1.0";
 pub(crate) const PUBLISH_ROUTING: &str = "jackfield:policy/publish-routing@0.1.0";
 
@@ -201,6 +202,25 @@ pub(crate) struct Groups {
 pub(crate) struct Move {
     pub(crate) row: u32,
     pub(crate) to: u32,
+}
+
+/// `topic-dispatch.subscriptions`
+#[derive(Debug, Clone, Default, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Subscriptions {
+    pub(crate) slots: Vec<u32>,
+    pub(crate) priority: Vec<i16>,
+    pub(crate) waiting: Vec<u32>,
+    pub(crate) kinds: Vec<u8>,
+    pub(crate) columns: Vec<Column>,
+}
+
+/// `topic-dispatch.fan-out`
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct FanOut {
+    pub(crate) mask: Vec<u64>,
+    pub(crate) order: Vec<u32>,
 }
 
 /// `publish-routing.verdict`

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use plugin::native::NativeHost;
 use plugin::{
     GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin, PublishRouting,
-    QueueDispatch, SymbolTable, native,
+    QueueDispatch, SymbolTable, TopicDispatch, native,
 };
 
 use crate::Limits;
@@ -28,6 +28,7 @@ use crate::shadow::ShadowReport;
 use crate::state::KeptState;
 use crate::stock::{stock, stock_of};
 use crate::swap::{SwapEvent, Takeover};
+use crate::topic::WasmTopic;
 use crate::world::{Functions, WORLDS};
 
 /// Serves the stock policies and those of the operator as WebAssembly components.
@@ -377,6 +378,11 @@ impl PolicyHost for WasmHost {
     fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
         let twin = self.twin(Point::GroupAssignment, policy, |twins| twins.group_assignment(policy, destination))?;
         Ok(Box::new(WasmGroups::new(self.incumbent(policy, destination, &[])?, twin)))
+    }
+
+    fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        let twin = self.twin(Point::TopicDispatch, policy, |twins| twins.topic_dispatch(policy, destination))?;
+        Ok(Box::new(WasmTopic::new(self.incumbent(policy, destination, &[])?, twin)))
     }
 
     fn publish_routing(

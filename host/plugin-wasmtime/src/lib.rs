@@ -43,6 +43,7 @@ mod state;
 mod stock;
 mod stores;
 mod swap;
+mod topic;
 mod world;
 
 pub use crate::check::{Inspection, inspect};

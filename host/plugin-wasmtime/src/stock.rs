@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use plugin::Point;
-use plugin::native::{self, GROUP_POLICIES, ROUTING};
+use plugin::native::{self, GROUP_POLICIES, ROUTING, TOPIC};
 
 /// A policy embedded in the program.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,11 @@ static QUEUE_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
     described(&built, |name| native::twin(name).map(|twin| twin.description))
 });
 
+static TOPIC_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
+    let built = built!("topic-", "priority", "priority-network", "strict-order");
+    described(&built, |name| TOPIC.iter().find(|twin| twin.name == name).map(|twin| twin.description))
+});
+
 static GROUP_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
     let built = built!("group-", "consistent-hash", "hash-bucket", "sticky");
     described(&built, |name| GROUP_POLICIES.iter().find(|(other, _)| *other == name).map(|(_, text)| *text))
@@ -70,7 +75,8 @@ pub fn stock_of(point: Point) -> &'static [Stock] {
         Point::QueueDispatch => &QUEUE_STOCK,
         Point::GroupAssignment => &GROUP_STOCK,
         Point::PublishRouting => &ROUTING_STOCK,
-        Point::TopicDispatch | Point::Auth | Point::NetworkFilter => &[],
+        Point::TopicDispatch => &TOPIC_STOCK,
+        Point::Auth | Point::NetworkFilter => &[],
     }
 }
 
@@ -81,7 +87,8 @@ mod tests {
     #[test]
     fn every_native_policy_is_there_as_a_component() {
         let native = native::NativeHost::new();
-        for point in [Point::QueueDispatch, Point::GroupAssignment, Point::PublishRouting] {
+        let points = [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::PublishRouting];
+        for point in points {
             let names: Vec<_> = stock_of(point).iter().map(|stock| stock.name.to_owned()).collect();
             let twins: Vec<_> = plugin::PolicyHost::names(&native, point).into_iter().map(|info| info.name).collect();
             assert_eq!(names, twins, "{point}");

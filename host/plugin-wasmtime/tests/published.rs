@@ -2,8 +2,8 @@
 
 use plugin::native::{self, NativeHost};
 use plugin::{
-    Columns, ConsumerRow, Decided, DispatchBatch, GroupBatch, Member, MemberChange, Messages, PolicyHost,
-    QueueDispatch, Scalar, Verdict,
+    Columns, ConsumerRow, Decided, DispatchBatch, FanOut, GroupBatch, Member, MemberChange, Messages, PolicyHost,
+    QueueDispatch, Scalar, SubscriptionRow, Verdict,
 };
 use plugin_wasmtime::{Limits, WasmHost};
 
@@ -15,6 +15,7 @@ const PUBLISHED: [(&str, &str, &[u8]); 2] = [
 
 const ROUTING: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/routing-header-table.wasm"));
 const GROUPS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/group-consistent-hash.wasm"));
+const TOPICS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/topic-priority-network.wasm"));
 
 fn plan(policy: &mut dyn QueueDispatch, rows: usize, consumers: &[ConsumerRow]) -> (Decided, Vec<u32>) {
     let mut out = Vec::new();
@@ -126,4 +127,14 @@ fn group_policies_of_every_version_decide_as_they_did() {
     twin.rebalance(&owned, &mut expected);
     assert_eq!(moves, expected);
     assert!(!moves.is_empty());
+}
+
+#[test]
+fn topic_policies_of_every_version_decide_as_they_did() {
+    let mut old = host_of(TOPICS).topic_dispatch("old", "PRICES").expect("it is there");
+    let row = |slot, priority, is_network| SubscriptionRow { slot, priority, is_network, ..Default::default() };
+    let table = [row(7, 0, false), row(9, -5, true), row(4, -6, true)];
+    let mut out = FanOut::default();
+    assert_eq!(old.plan(1, &Regions(2), &table, &mut out), Decided::Policy);
+    assert_eq!(out, FanOut { mask: vec![0b011; 2], order: vec![] });
 }

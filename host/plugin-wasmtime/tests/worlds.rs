@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use plugin::native::NativeHost;
 use plugin::{
-    Columns, ConsumerRow, Decided, Fallback, GroupBatch, GroupCheck, Member, MemberChange, Messages, Point,
-    PolicyError, PolicyHost, RouteCheck, Scalar, Verdict,
+    Columns, ConsumerRow, Decided, Fallback, FanOut, FanOutCheck, GroupBatch, GroupCheck, Member, MemberChange,
+    Messages, Point, PolicyError, PolicyHost, RouteCheck, Scalar, SubscriptionRow, Verdict,
 };
 use plugin_wasmtime::{Limits, WasmHost, stock_of};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -22,6 +22,7 @@ type WorldText = (&'static str, &'static str, &'static [(&'static str, &'static 
 
 const ROUTING: WorldText =
     ("routing-policy", "publish-routing", &[("route", "(param i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)")]);
+const TOPIC: WorldText = ("topic-policy", "topic-dispatch", &[("plan", "(param i32) (result i32)")]);
 const GROUP: WorldText = (
     "group-policy",
     "group-assignment",
@@ -206,6 +207,37 @@ fn what_a_policy_keeps_outlives_its_faults() {
     assert_eq!((metrics.len(), &*metrics[0].policy, &*metrics[0].destination), (1, "guest", "A"));
     let kept = &metrics[0].metrics;
     assert_eq!((kept.len(), kept[0].name.as_str(), kept[0].total, kept[0].noted, kept[0].sum), (1, "queue", 4, 2, 3.0));
+}
+
+/// All get all when the policy of a topic fails.
+#[test]
+fn a_failing_topic_policy_takes_nothing_away() {
+    let table = [SubscriptionRow { slot: 4, ..Default::default() }, SubscriptionRow { slot: 9, ..Default::default() }];
+    let wrong_mask = "(call $answer (i32.const 2))";
+    for (body, fallback) in [
+        (TRAP, Fallback::Trap),
+        (FOREVER, Fallback::Deadline),
+        ("(call $answer (i32.const 1000000000))", Fallback::Trap),
+        (wrong_mask, Fallback::WrongLength),
+    ] {
+        let host = host_with(component(TOPIC, "", "(i32.const 64)", body));
+        let mut policy = host.topic_dispatch("guest", "PRICES").expect("the policy is there");
+        let mut out = FanOut::default();
+        let decided = policy.plan(0, &Rows(vec![vec![]]), &table, &mut out);
+        assert_eq!((decided, out), (Decided::Fallback(fallback), FanOut::default()), "{body}");
+    }
+    // An order with slots that nobody has is corrected.
+    let order = r#"
+        (i32.store (i32.const 256) (i32.const 77)) (i32.store (i32.const 260) (i32.const 9))
+        (drop (call $answer (i32.const 0)))
+        (i32.store (i32.const 140) (i32.const 2))
+        (i32.const 128)"#;
+    let host = host_with(component(TOPIC, "", "(i32.const 64)", order));
+    let mut policy = host.topic_dispatch("guest", "PRICES").expect("the policy is there");
+    let (mut out, mut ranked) = (FanOut::default(), vec![]);
+    assert_eq!(policy.plan(0, &Rows(vec![vec![]]), &table, &mut out), Decided::Policy);
+    let found = FanOutCheck::new().correct(1, &table, &mut out, &mut ranked);
+    assert_eq!((ranked, found.unknown_slot), (vec![1, 0], 1));
 }
 
 /// Groups are assigned natively when the policy fails, and moves that cannot be are struck out.
@@ -424,6 +456,35 @@ fn stock_routing_policies_decide_as_their_native_twins_do() {
             kinds.extend(answer.iter().map(std::mem::discriminant));
         }
         assert!(kinds.len() >= if *name == "content-based" { 6 } else { 1 }, "{name}: every verdict is seen");
+    }
+}
+
+#[test]
+fn stock_topic_policies_decide_as_their_native_twins_do() {
+    let host = stock_host(Point::TopicDispatch, "topic");
+    for stock in stock_of(Point::TopicDispatch) {
+        let mut policy = host.topic_dispatch(&format!("judged-{}", stock.name), "A").expect("no settings");
+        let mut twin = NativeHost::new().topic_dispatch(stock.name, "A").expect("it takes no settings");
+        let mut random = Random(11);
+        for step in 0..500 {
+            let count = [0, 1, 3, 70][random.below(4) as usize];
+            let table: Vec<SubscriptionRow> = (0..count)
+                .map(|at| SubscriptionRow {
+                    slot: (at * 7 + 3) % 71,
+                    priority: [0, 0, 5, -5, -6][random.below(5) as usize],
+                    waiting: random.below(100) as u32,
+                    is_network: random.below(3) == 0,
+                    is_durable: random.below(3) == 0,
+                })
+                .collect();
+            let rows = random.rows();
+            let (mut answer, mut expected) = (FanOut::default(), FanOut::default());
+            assert_eq!(policy.plan(step, &rows, &table, &mut answer), Decided::Policy, "{} step {step}", stock.name);
+            twin.plan(step, &rows, &table, &mut expected);
+            assert_eq!(answer, expected, "{} step {step}", stock.name);
+            let found = FanOutCheck::new().correct(rows.rows(), &table, &mut answer, &mut vec![]);
+            assert_eq!(found.total(), 0, "{} step {step}", stock.name);
+        }
     }
 }
 

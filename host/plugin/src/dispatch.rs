@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, PolicyMetrics, Property,
-    PublishRouting, SymbolTable,
+    PublishRouting, SymbolTable, TopicDispatch,
 };
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
@@ -202,6 +202,12 @@ pub trait PolicyHost: Send {
     fn policy_for(&self, policy: &str, destination: &str) -> String {
         let _ = destination;
         policy.to_owned()
+    }
+
+    /// The policy `policy` for the topic `destination`. Cheap likewise. A host may have none.
+    fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        let _ = destination;
+        Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
     }
 
     /// The policy `policy` with these settings for what is sent to destinations of `pattern`. Cheap likewise. A

@@ -6,7 +6,7 @@
 //!
 //! Start reading at [`QueueDispatch`], then [`PlanCheck`]: a plan is advice, the host owns the truth. The other extension
 //! points are alike, a trait that the core asks, a check of the answers, native policies: [`GroupAssignment`],
-//! [`PublishRouting`]. [`auth`] is who comes in and what they may do.
+//! [`TopicDispatch`], [`PublishRouting`]. [`auth`] is who comes in and what they may do.
 //!
 //! ```text
 //!  core ── DispatchBatch (columns, consumers, candidates) ──> dyn QueueDispatch ── Vec<slot> ──> PlanCheck ──> core
@@ -27,6 +27,7 @@ mod point;
 mod property;
 mod routing;
 mod symbols;
+mod topic;
 
 pub use crate::batch::{Columns, ConsumerRow, DispatchBatch, LEAVE, Member, MemberChange};
 pub use crate::check::{Corrections, PlanCheck};
@@ -43,3 +44,4 @@ pub use crate::point::Point;
 pub use crate::property::{Property, PropertyColumn, PropertyForm, text_hash};
 pub use crate::routing::{PublishRouting, RouteCheck, RouteCorrections, RouteLogic, Verdict};
 pub use crate::symbols::{SYMBOL_ABSENT, SymbolLimits, SymbolStats, SymbolTable};
+pub use crate::topic::{FanOut, FanOutCheck, FanOutCorrections, FanOutLogic, SubscriptionRow, TopicDispatch};

@@ -45,6 +45,17 @@ pub(crate) fn to_log(broker: &Broker) {
             "report: routing"
         );
     }
+    for topic in broker.topics_dispatched().iter().take(LINES_MAX) {
+        tracing::info!(
+            name = topic.name,
+            state = ?topic.stats.state,
+            messages = topic.topic.messages,
+            withheld = topic.topic.withheld,
+            batches_fallback = topic.stats.batches_fallback(),
+            corrected = topic.topic.corrected,
+            "report: topic dispatch policy"
+        );
+    }
     for kept in broker.policy_metrics().iter().take(LINES_MAX) {
         for metric in &kept.metrics {
             tracing::info!(

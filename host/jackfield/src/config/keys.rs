@@ -361,6 +361,17 @@ pub(crate) const DESTINATION: &[Key<DestinationSettings>] = &[
         show: |d| text(&d.dispatch_policy),
     },
     Key {
+        name: "topic_dispatch_policy",
+        doc: "Which subscriptions get a message and in which order (topics only): \"strict-order\", \"priority\" or\n\
+              \"priority-network\", the same with \"native:\" in front, or the name of a [[policy.component]].\n\
+              Left out: all, in order of arrival (dispatchPolicy).",
+        read: |d, raw| raw.name().map(|name| d.topic_dispatch_policy = Some(name.to_owned())),
+        show: |d| match &d.topic_dispatch_policy {
+            Some(policy) => text(policy),
+            None => Shown::Unset("\"priority\""),
+        },
+    },
+    Key {
         name: "message_group_policy",
         doc: "Which consumer owns a message group (queues only, messageGroupMapFactoryType): \"sticky\" is whoever it\n\
               was given to, \"hash-bucket\" gives groups of a bucket to one consumer, \"consistent-hash\" gives new\n\

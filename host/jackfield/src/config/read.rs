@@ -180,6 +180,10 @@ impl Reader<'_> {
             }
         }
         self.other_policies(entry, path, &settings);
+        if let (Some(value), true) = (table.get("topic_dispatch_policy"), table.contains_key("queue")) {
+            let fault = Fault::new("a queue has no topic dispatch policy", "write dispatch_policy for queues");
+            self.report(value.span(), format!("{path}topic_dispatch_policy"), true, fault);
+        }
         let (is_queue, pattern) = self.pattern(path, entry, table)?;
         (self.problem_count() == problems_before).then_some(Destination { is_queue, pattern, settings })
     }
@@ -234,8 +238,12 @@ impl Reader<'_> {
 
     /// The same for the policies of other extension points.
     fn other_policies(&mut self, value: &Spanned<DeValue<'_>>, path: &str, settings: &DestinationSettings) {
-        let group = Some(&*settings.message_group_policy);
-        for (key, what, point, policy) in [("message_group_policy", "group policy", Point::GroupAssignment, group)] {
+        let (topic, group) = (settings.topic_dispatch_policy.as_deref(), Some(&*settings.message_group_policy));
+        let named = [
+            ("topic_dispatch_policy", "policy", Point::TopicDispatch, topic),
+            ("message_group_policy", "group policy", Point::GroupAssignment, group),
+        ];
+        for (key, what, point, policy) in named {
             let Some(policy) = policy else { continue };
             let known = crate::policies::names_of(point);
             if !known.iter().chain(&self.components).any(|known| known == policy) {

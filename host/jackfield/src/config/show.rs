@@ -46,7 +46,8 @@ const STOCK_POLICY_EXAMPLE: &str = "\
 ";
 
 const COMPONENTS: &str = "
-# Policies of your own: WebAssembly components, for dispatch_policy, message_group_policy or [[routing]] to name.
+# Policies of your own: WebAssembly components, for dispatch_policy, topic_dispatch_policy, message_group_policy or
+# [[routing]] to name.
 # settings: what the component is told when it is made; which ones it knows is its author's choice.
 ";
 
@@ -252,7 +253,11 @@ fn destinations(out: &mut String, config: &Config) {
         let kind = if policy.is_queue { "queue" } else { "topic" };
         let Shown::Value(pattern) = text(&policy.pattern) else { continue };
         push(out, format_args!("[[destination]]\n{kind} = {pattern}\n"));
-        for key in DESTINATION.iter().filter(|key| policy.is_queue || !QUEUES_ONLY.contains(&key.name)) {
+        let shown = |key: &&Key<_>| match policy.is_queue {
+            true => key.name != "topic_dispatch_policy",
+            false => !QUEUES_ONLY.contains(&key.name),
+        };
+        for key in DESTINATION.iter().filter(shown) {
             one(out, key, &policy.settings);
         }
     }

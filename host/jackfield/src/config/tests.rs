@@ -79,6 +79,14 @@ fn each_single_mistake_is_told_with_its_remedy() {
         ),
         ("[[destination]]\ntopic = \"A\"\nmessage_groups = 9\n", &["destination[1].message_groups", "queues only"]),
         ("[[destination]]\ntopic = \"A\"\ndispatch_policy = \"round-robin\"\n", &["a topic has no dispatch policy"]),
+        (
+            "[[destination]]\nqueue = \"A\"\ntopic_dispatch_policy = \"priority\"\n",
+            &["a queue has no topic dispatch policy", "dispatch_policy"],
+        ),
+        (
+            "[[destination]]\ntopic = \"A\"\ntopic_dispatch_policy = \"priorty\"\n",
+            &["destination[1].topic_dispatch_policy", "did you mean priority?"],
+        ),
         ("[[routing]]\nqueue = \"A\"\n", &["line 1: routing[1]", "has no policy", "content-based"]),
         ("[[routing]]\npolicy = \"wiretap\"\n", &["routing[1]", "neither queue nor topic"]),
         ("[[routing]]\nqueue = \"A\"\npolicy = \"wiretab\"\n", &["routing[1].policy", "did you mean wiretap?"]),
@@ -242,6 +250,7 @@ dispatch_policy = \"native:even\"
 [[destination]]
 topic = \"PRICES.*\"
 memory_limit = 0x100000
+topic_dispatch_policy = \"priority\"
 [[routing]]
 topic = \"EVENTS.>\"
 policy = \"by-region\"
@@ -294,6 +303,7 @@ admin = [\"*\"]
     assert_eq!(&*orders.dead_letter_queue, "ActiveMQ.DLQ", "entries are not merged (row P05)");
     assert_eq!(&*broker.settings(true, "OTHER").dead_letter_queue, "DEAD");
     assert_eq!(broker.settings(false, "PRICES.ACME").memory_bytes_limit, 1 << 20);
+    assert_eq!(broker.settings(false, "PRICES.ACME").topic_dispatch_policy.as_deref(), Some("priority"));
     let routing = &broker.routing[0];
     assert_eq!((routing.is_queue, &**routing.pattern.text(), &*routing.policy), (false, "EVENTS.>", "by-region"));
     assert_eq!(routing.settings[0].0, "b", "in the order of the file");

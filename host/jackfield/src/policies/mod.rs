@@ -11,7 +11,7 @@ use anyhow::Context;
 use plugin::native::NativeHost;
 use plugin::{
     GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PublishRouting, QueueDispatch,
-    SymbolTable,
+    SymbolTable, TopicDispatch,
 };
 use plugin_wasmtime::{Limits, WasmHost};
 use registry::Registry;
@@ -82,7 +82,7 @@ impl Policies {
 
 /// Names that no deployed policy may have, and where each comes from.
 fn taken(stock: &[StockPolicy], components: &[Component]) -> BTreeMap<String, String> {
-    let points = [Point::QueueDispatch, Point::GroupAssignment, Point::PublishRouting];
+    let points = [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::PublishRouting];
     let own = points.into_iter().flat_map(names_of).map(|name| (name, "the program itself".to_owned()));
     let named = stock.iter().flat_map(|stock| [stock.name.clone(), format!("{NATIVE}{}", stock.name)]);
     let own = own.chain(named.map(|name| (name, "[[policy.stock]] of jackfield.toml".to_owned())));
@@ -113,6 +113,9 @@ impl Policies {
         let settings = config.destinations.iter().map(|entry| (entry.pattern.as_str(), &entry.settings));
         for (pattern, settings) in settings.chain([("default_destination", &config.broker.default_destination)]) {
             served(Point::QueueDispatch, &settings.dispatch_policy, format!("dispatch_policy of {pattern}"));
+            if let Some(policy) = &settings.topic_dispatch_policy {
+                served(Point::TopicDispatch, policy, format!("topic_dispatch_policy of {pattern}"));
+            }
             let group_policy = &settings.message_group_policy;
             served(Point::GroupAssignment, group_policy, format!("message_group_policy of {pattern}"));
         }
@@ -150,6 +153,13 @@ impl PolicyHost for Policies {
     fn policy_for(&self, policy: &str, destination: &str) -> String {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         registry.bound(registry::Point::QueueDispatch, destination).unwrap_or(policy).to_owned()
+    }
+
+    fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        match policy.strip_prefix(NATIVE) {
+            Some(native) => self.native.topic_dispatch(native, destination),
+            None => self.components.topic_dispatch(policy, destination),
+        }
     }
 
     fn publish_routing(

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{GROUP_POLICIES, ROUTING, SettingFault, Twin, group_policy, twin, twins};
+use super::{GROUP_POLICIES, ROUTING, SettingFault, TOPIC, Twin, group_policy, twin, twins};
 use crate::{
     GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, PublishRouting, QueueDispatch,
-    SymbolTable,
+    SymbolTable, TopicDispatch,
 };
 
 /// Serves the native policies under the names of the stock ones, and under names of the operator's with settings.
@@ -76,6 +76,11 @@ impl PolicyHost for NativeHost {
         group_policy(policy)
     }
 
+    fn topic_dispatch(&self, policy: &str, _destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        let twin = TOPIC.iter().find(|twin| twin.name == policy);
+        Ok((twin.ok_or_else(|| self.unknown(Point::TopicDispatch, policy))?.make)())
+    }
+
     fn publish_routing(
         &self,
         policy: &str,
@@ -92,7 +97,8 @@ impl PolicyHost for NativeHost {
             Point::QueueDispatch => twins().iter().map(|twin| (twin.name, twin.description)).collect(),
             Point::PublishRouting => ROUTING.iter().map(|twin| (twin.name, twin.description)).collect(),
             Point::GroupAssignment => GROUP_POLICIES.to_vec(),
-            Point::TopicDispatch | Point::Auth | Point::NetworkFilter => Vec::new(),
+            Point::TopicDispatch => TOPIC.iter().map(|twin| (twin.name, twin.description)).collect(),
+            Point::Auth | Point::NetworkFilter => Vec::new(),
         };
         if point == Point::QueueDispatch {
             all.extend(self.named.iter().map(|(name, named)| (name.as_str(), named.twin.description)));
@@ -126,6 +132,9 @@ mod tests {
         assert_eq!(host.names(Point::QueueDispatch).len(), twins().len() + 1);
         for info in host.names(Point::QueueDispatch) {
             assert!(host.queue_dispatch(&info.name, "orders").is_ok());
+        }
+        for info in host.names(Point::TopicDispatch) {
+            assert!(host.topic_dispatch(&info.name, "prices").is_ok());
         }
         for info in host.names(Point::GroupAssignment) {
             assert!(host.group_assignment(&info.name, "orders").is_ok());

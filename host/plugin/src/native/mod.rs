@@ -20,6 +20,7 @@ mod sticky_group;
 mod strict_order;
 #[cfg(test)]
 mod testing;
+mod topic;
 mod weighted;
 
 pub use self::consistent_hash::ConsistentHash;
@@ -31,6 +32,7 @@ pub use self::round_robin::RoundRobin;
 pub use self::routing::{ContentBased, HeaderTable, PartitionByKey, ROUTING, RoutingTwin, Sampling, Wiretap};
 pub use self::settings::SettingFault;
 pub use self::sticky_group::Sticky;
+pub use self::topic::{Priority, PriorityNetwork, StrictOrder, TOPIC, TopicTwin};
 
 use self::give::Native;
 use crate::QueueDispatch;
