@@ -55,7 +55,7 @@ if [ "${1:-}" = --check ]; then
 fi
 mkdir -p "$out"
 
-for policy in group-* routing-* topic-*; do
+for policy in group-* network-* routing-* topic-*; do
     policies="$policies $policy"
 done
 packages=$(for policy in $policies; do printf ' -p %s' "$policy"; done)

@@ -19,6 +19,7 @@ pub(crate) const STATE_STORE: &str = "jackfield:policy/state-store@0.1.0";
 pub(crate) const QUEUE_DISPATCH: &str = "jackfield:policy/queue-dispatch@0.1.0";
 pub(crate) const TOPIC_DISPATCH: &str = "jackfield:policy/topic-dispatch@0.1.0";
 pub(crate) const GROUP_ASSIGNMENT: &str = "jackfield:policy/group-assignment@0.1.0";
+pub(crate) const NETWORK_FILTER: &str = "jackfield:policy/network-filter@0.1.0";
 pub(crate) const PUBLISH_ROUTING: &str = "jackfield:policy/publish-routing@0.1.0";
 
 /// `types.column-data`
@@ -156,7 +157,7 @@ pub(crate) enum Change {
 }
 
 /// `values.scalar`
-#[derive(Debug, Clone, PartialEq, ComponentType, Lower)]
+#[derive(Debug, Clone, PartialEq, ComponentType, Lower, Lift)]
 #[component(variant)]
 pub(crate) enum Scalar {
     #[component(name = "absent")]
@@ -179,6 +180,18 @@ impl From<plugin::Scalar<'_>> for Scalar {
             plugin::Scalar::Int(value) => Scalar::Int(value),
             plugin::Scalar::Float(value) => Scalar::Float(value),
             plugin::Scalar::Text(value) => Scalar::Text(value.into_owned()),
+        }
+    }
+}
+
+impl From<Scalar> for plugin::Scalar<'static> {
+    fn from(scalar: Scalar) -> plugin::Scalar<'static> {
+        match scalar {
+            Scalar::Absent => plugin::Scalar::Absent,
+            Scalar::Boolean(value) => plugin::Scalar::Bool(value),
+            Scalar::Int(value) => plugin::Scalar::Int(value),
+            Scalar::Float(value) => plugin::Scalar::Float(value),
+            Scalar::Text(value) => plugin::Scalar::Text(value.into()),
         }
     }
 }
@@ -250,6 +263,108 @@ impl From<Verdict> for plugin::Verdict {
             Verdict::Drop => plugin::Verdict::Drop,
             Verdict::Reject(reason) => plugin::Verdict::Reject(reason),
             Verdict::DeadLetter(reason) => plugin::Verdict::DeadLetter(reason),
+        }
+    }
+}
+
+/// `network-filter.peer`
+#[derive(Debug, Clone, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Peer {
+    broker: String,
+    connector: String,
+}
+
+impl From<&plugin::Peer> for Peer {
+    fn from(peer: &plugin::Peer) -> Peer {
+        Peer { broker: peer.broker.clone(), connector: peer.connector.clone() }
+    }
+}
+
+/// `network-filter.demand`
+#[derive(Debug, Clone, ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Demand {
+    destination: String,
+    selector: String,
+    hops: u8,
+    priority: i16,
+    durable: bool,
+}
+
+impl From<&plugin::Demand> for Demand {
+    fn from(demand: &plugin::Demand) -> Demand {
+        Demand {
+            destination: demand.destination.clone(),
+            selector: demand.selector.clone(),
+            hops: demand.hops,
+            priority: demand.priority,
+            durable: demand.durable,
+        }
+    }
+}
+
+/// `network-filter.interest`
+#[derive(Debug, Clone, Copy, ComponentType, Lift)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "guests make them, the derived lifting turns numbers into them")]
+pub(crate) enum Interest {
+    #[component(name = "forward")]
+    Forward,
+    #[component(name = "suppress")]
+    Suppress,
+}
+
+impl From<Interest> for plugin::Interest {
+    fn from(interest: Interest) -> plugin::Interest {
+        match interest {
+            Interest::Forward => plugin::Interest::Forward,
+            Interest::Suppress => plugin::Interest::Suppress,
+        }
+    }
+}
+
+/// `network-filter.edit`
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum Edit {
+    #[component(name = "set")]
+    Set((String, Scalar)),
+    #[component(name = "remove")]
+    Remove(String),
+    #[component(name = "strip-group")]
+    StripGroup,
+}
+
+impl From<Edit> for plugin::Edit {
+    fn from(edit: Edit) -> plugin::Edit {
+        match edit {
+            Edit::Set((name, value)) => plugin::Edit::Set(name, value.into()),
+            Edit::Remove(name) => plugin::Edit::Remove(name),
+            Edit::StripGroup => plugin::Edit::StripGroup,
+        }
+    }
+}
+
+/// `network-filter.crossing`
+#[derive(Debug, Clone, ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum Crossing {
+    #[component(name = "forward")]
+    Forward(Vec<Edit>),
+    #[component(name = "hold")]
+    Hold,
+    #[component(name = "drop")]
+    Drop,
+}
+
+impl From<Crossing> for plugin::Crossing {
+    fn from(crossing: Crossing) -> plugin::Crossing {
+        match crossing {
+            Crossing::Forward(edits) => plugin::Crossing::Forward(edits.into_iter().map(plugin::Edit::from).collect()),
+            Crossing::Hold => plugin::Crossing::Hold,
+            Crossing::Drop => plugin::Crossing::Drop,
         }
     }
 }

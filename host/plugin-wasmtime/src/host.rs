@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use plugin::native::NativeHost;
 use plugin::{
-    GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin, PublishRouting,
-    QueueDispatch, SymbolTable, TopicDispatch, native,
+    GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin,
+    PublishRouting, QueueDispatch, SymbolTable, TopicDispatch, native,
 };
 
 use crate::Limits;
@@ -21,6 +21,7 @@ use crate::dispatch::{self, WasmDispatch};
 use crate::groups::WasmGroups;
 use crate::incumbent::Incumbent;
 use crate::keeper::{Cells, JOBS_MAX, Job, Keeper, Kept};
+use crate::network::WasmFilter;
 use crate::program::Program;
 use crate::routing::WasmRouting;
 use crate::runtime::Runtime;
@@ -394,6 +395,17 @@ impl PolicyHost for WasmHost {
         let twin =
             self.twin(Point::PublishRouting, policy, |twins| twins.publish_routing(policy, pattern, settings))?;
         Ok(Box::new(WasmRouting::new(self.incumbent(policy, pattern, settings)?, twin)))
+    }
+
+    fn network_filter(
+        &self,
+        policy: &str,
+        connector: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn NetworkFilter>, PolicyError> {
+        let twin =
+            self.twin(Point::NetworkFilter, policy, |twins| twins.network_filter(policy, connector, settings))?;
+        Ok(Box::new(WasmFilter::new(self.incumbent(policy, connector, settings)?, twin)))
     }
 
     fn metrics(&self) -> Vec<PolicyMetrics> {

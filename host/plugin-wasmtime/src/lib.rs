@@ -34,6 +34,7 @@ mod keeper;
 mod limits;
 mod members;
 mod messages;
+mod network;
 mod probation;
 mod program;
 mod routing;

@@ -45,7 +45,7 @@ pub struct Limits {
     pub log_lines_per_second_max: u32,
     /// Length of a log line. Default 1 KiB.
     pub log_line_bytes_max: usize,
-    /// Message properties that a policy of topics or routing reads. Default 32.
+    /// Message properties that a policy of topics, networks or routing reads. Default 32.
     pub reads_max: usize,
     /// Name of such a property. Default 256 bytes.
     pub read_name_bytes_max: usize,

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use plugin::Point;
-use plugin::native::{self, GROUP_POLICIES, ROUTING, TOPIC};
+use plugin::native::{self, GROUP_POLICIES, NETWORK, ROUTING, TOPIC};
 
 /// A policy embedded in the program.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,11 @@ static GROUP_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
     described(&built, |name| GROUP_POLICIES.iter().find(|(other, _)| *other == name).map(|(_, text)| *text))
 });
 
+static NETWORK_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
+    let built = built!("network-", "data-residency", "header-redaction", "include-exclude", "rate-limit");
+    described(&built, |name| NETWORK.iter().find(|twin| twin.name == name).map(|twin| twin.description))
+});
+
 static ROUTING_STOCK: LazyLock<Vec<Stock>> = LazyLock::new(|| {
     let built = built!("routing-", "content-based", "header-table", "partition-by-key", "sampling", "wiretap");
     described(&built, |name| ROUTING.iter().find(|twin| twin.name == name).map(|twin| twin.description))
@@ -76,7 +81,8 @@ pub fn stock_of(point: Point) -> &'static [Stock] {
         Point::GroupAssignment => &GROUP_STOCK,
         Point::PublishRouting => &ROUTING_STOCK,
         Point::TopicDispatch => &TOPIC_STOCK,
-        Point::Auth | Point::NetworkFilter => &[],
+        Point::NetworkFilter => &NETWORK_STOCK,
+        Point::Auth => &[],
     }
 }
 
@@ -87,8 +93,8 @@ mod tests {
     #[test]
     fn every_native_policy_is_there_as_a_component() {
         let native = native::NativeHost::new();
-        let points = [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::PublishRouting];
-        for point in points {
+        let points = [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::NetworkFilter];
+        for point in points.into_iter().chain([Point::PublishRouting]) {
             let names: Vec<_> = stock_of(point).iter().map(|stock| stock.name.to_owned()).collect();
             let twins: Vec<_> = plugin::PolicyHost::names(&native, point).into_iter().map(|info| info.name).collect();
             assert_eq!(names, twins, "{point}");

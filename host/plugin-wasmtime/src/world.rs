@@ -12,7 +12,7 @@ use crate::bindings::{LIFECYCLE, Requirements};
 use crate::instance::{Fault, HostState};
 use crate::program::{Exports, Program};
 use crate::runtime::Runtime;
-use crate::{dispatch, groups, routing, topic};
+use crate::{dispatch, groups, network, routing, topic};
 
 /// An extension point: what a component of it exports and may ask to be shown.
 pub(crate) struct World {
@@ -32,7 +32,8 @@ pub(crate) struct World {
 }
 
 /// All the worlds that components may have.
-pub(crate) const WORLDS: [&World; 4] = [&dispatch::WORLD, &topic::WORLD, &groups::WORLD, &routing::WORLD];
+pub(crate) const WORLDS: [&World; 5] =
+    [&dispatch::WORLD, &topic::WORLD, &groups::WORLD, &network::WORLD, &routing::WORLD];
 
 impl World {
     /// What a component of this world exports.

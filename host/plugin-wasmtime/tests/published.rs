@@ -2,8 +2,8 @@
 
 use plugin::native::{self, NativeHost};
 use plugin::{
-    Columns, ConsumerRow, Decided, DispatchBatch, FanOut, GroupBatch, Member, MemberChange, Messages, PolicyHost,
-    QueueDispatch, Scalar, SubscriptionRow, Verdict,
+    Columns, ConsumerRow, Crossing, Decided, Demand, DispatchBatch, FanOut, GroupBatch, Member, MemberChange, Messages,
+    Peer, PolicyHost, QueueDispatch, Scalar, SubscriptionRow, Verdict,
 };
 use plugin_wasmtime::{Limits, WasmHost};
 
@@ -16,6 +16,7 @@ const PUBLISHED: [(&str, &str, &[u8]); 2] = [
 const ROUTING: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/routing-header-table.wasm"));
 const GROUPS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/group-consistent-hash.wasm"));
 const TOPICS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/topic-priority-network.wasm"));
+const NETWORKS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/network-data-residency.wasm"));
 
 fn plan(policy: &mut dyn QueueDispatch, rows: usize, consumers: &[ConsumerRow]) -> (Decided, Vec<u32>) {
     let mut out = Vec::new();
@@ -137,4 +138,14 @@ fn topic_policies_of_every_version_decide_as_they_did() {
     let mut out = FanOut::default();
     assert_eq!(old.plan(1, &Regions(2), &table, &mut out), Decided::Policy);
     assert_eq!(out, FanOut { mask: vec![0b011; 2], order: vec![] });
+}
+
+#[test]
+fn network_policies_of_every_version_decide_as_they_did() {
+    let settings = pairs(&[("property", "region"), ("allow", "eu")]);
+    let mut old = host_of(NETWORKS).network_filter("old", "north", &settings).expect("it is there");
+    let (peer, mut interests, mut crossings) = (Peer::default(), Vec::new(), Vec::new());
+    assert_eq!(old.demand(&peer, &[Demand::default()], &mut interests), Decided::Policy);
+    assert_eq!(old.messages(1, &peer, &Regions(3), &mut crossings), Decided::Policy);
+    assert_eq!(crossings, [Crossing::Forward(vec![]), Crossing::Drop, Crossing::Drop]);
 }

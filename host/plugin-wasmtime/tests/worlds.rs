@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use plugin::native::NativeHost;
 use plugin::{
-    Columns, ConsumerRow, Decided, Fallback, FanOut, FanOutCheck, GroupBatch, GroupCheck, Member, MemberChange,
-    Messages, Point, PolicyError, PolicyHost, RouteCheck, Scalar, SubscriptionRow, Verdict,
+    Columns, ConsumerRow, Crossing, CrossingCheck, Decided, Demand, Fallback, FanOut, FanOutCheck, GroupBatch,
+    GroupCheck, Interest, Member, MemberChange, Messages, Peer, Point, PolicyError, PolicyHost, RouteCheck, Scalar,
+    SubscriptionRow, Verdict,
 };
 use plugin_wasmtime::{Limits, WasmHost, stock_of};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -27,6 +28,15 @@ const GROUP: WorldText = (
     "group-policy",
     "group-assignment",
     &[("assign", "(param i32) (result i32)"), ("rebalance", "(param i32) (result i32)")],
+);
+
+const NETWORK: WorldText = (
+    "network-policy",
+    "network-filter",
+    &[
+        ("filter-demand", "(param i32 i32 i32 i32 i32 i32) (result i32)"),
+        ("filter-messages", "(param i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)"),
+    ],
 );
 
 /// A component whose functions beside the lifecycle have this body; `reads` has another one. Both may use the local
@@ -354,6 +364,27 @@ fn stock_group_policies_decide_as_their_native_twins_do() {
     }
 }
 
+/// Messages stay here when a network policy fails.
+#[test]
+fn a_failing_network_policy_keeps_messages_here() {
+    for (body, fallback) in [
+        (TRAP, Fallback::Trap),
+        (FOREVER, Fallback::Deadline),
+        ("(call $answer (i32.const 1000000000))", Fallback::Trap),
+        ("(call $answer (i32.const 3))", Fallback::WrongLength),
+    ] {
+        let host = host_with(component(NETWORK, "", "(i32.const 64)", body));
+        let mut policy = host.network_filter("guest", "north", &[]).expect("the policy is there");
+        let (mut interests, mut crossings) = (vec![], vec![]);
+        let peer = Peer::default();
+        let decided = policy.demand(&peer, &[Demand::default()], &mut interests);
+        assert_eq!((decided, interests), (Decided::Fallback(fallback), vec![Interest::Suppress]), "{body}");
+        let mut policy = host.network_filter("guest", "south", &[]).expect("the policy is there");
+        let decided = policy.messages(0, &peer, &Rows(vec![vec![]]), &mut crossings);
+        assert_eq!((decided, crossings), (Decided::Fallback(fallback), vec![Crossing::Hold]), "{body}");
+    }
+}
+
 /// A component serves the world that it exports, and no other.
 #[test]
 fn a_policy_of_another_world_is_not_served() {
@@ -484,6 +515,43 @@ fn stock_topic_policies_decide_as_their_native_twins_do() {
             assert_eq!(answer, expected, "{} step {step}", stock.name);
             let found = FanOutCheck::new().correct(rows.rows(), &table, &mut answer, &mut vec![]);
             assert_eq!(found.total(), 0, "{} step {step}", stock.name);
+        }
+    }
+}
+
+#[test]
+fn stock_network_policies_decide_as_their_native_twins_do() {
+    let host = stock_host(Point::NetworkFilter, "network");
+    let table: &[(&str, &[(&str, &str)])] = &[
+        ("data-residency", &[("property", "region"), ("allow", "eu,none,3")]),
+        ("header-redaction", &[("remove", "region,flag"), ("strip-group", "true")]),
+        ("include-exclude", &[("include", "queue://A.>,topic://*"), ("exclude", "queue://A.B")]),
+        ("rate-limit", &[("per-second", "40"), ("burst", "9")]),
+    ];
+    assert_eq!(table.len(), stock_of(Point::NetworkFilter).len(), "each stock policy is in the table");
+    let names = ["queue://A", "queue://A.B", "queue://A.C.D", "topic://X", "topic://X.Y", "queue://Z", "A.Q"];
+    for (name, settings) in table {
+        let settings = pairs(settings);
+        let mut policy = host.network_filter(&format!("judged-{name}"), "north", &settings).expect("good settings");
+        let mut twin = NativeHost::new().network_filter(name, "north", &settings).expect("good settings");
+        let mut random = Random(13);
+        let peer = Peer { broker: "north".into(), connector: "n".into() };
+        let (mut answer, mut expected) = (vec![], vec![]);
+        let (mut interest, mut expected_interest) = (vec![], vec![]);
+        for step in 0..500 {
+            let demand: Vec<Demand> = (0..random.below(4))
+                .map(|_| Demand { destination: names[random.below(7) as usize].into(), ..Demand::default() })
+                .collect();
+            assert_eq!(policy.demand(&peer, &demand, &mut interest), Decided::Policy, "{name} step {step}");
+            twin.demand(&peer, &demand, &mut expected_interest);
+            assert_eq!(interest, expected_interest, "{name} step {step}");
+            let rows = random.rows();
+            let now_ms = step * 50;
+            assert_eq!(policy.messages(now_ms, &peer, &rows, &mut answer), Decided::Policy, "{name} step {step}");
+            twin.messages(now_ms, &peer, &rows, &mut expected);
+            assert_eq!(answer, expected, "{name} step {step}");
+            let check = CrossingCheck { edits_max: 16, text_bytes_max: 64 };
+            assert_eq!(check.correct(rows.rows(), &mut answer).total(), 0, "{name} step {step}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, PolicyMetrics, Property,
-    PublishRouting, SymbolTable, TopicDispatch,
+    Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, NetworkFilter, Point, PolicyError,
+    PolicyMetrics, Property, PublishRouting, SymbolTable, TopicDispatch,
 };
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
@@ -219,6 +219,17 @@ pub trait PolicyHost: Send {
         settings: &[(String, String)],
     ) -> Result<Box<dyn PublishRouting>, PolicyError> {
         let _ = (pattern, settings);
+        Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
+    }
+
+    /// The policy `policy` with these settings for the network connector `connector`. Cheap likewise. A host may have none.
+    fn network_filter(
+        &self,
+        policy: &str,
+        connector: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn NetworkFilter>, PolicyError> {
+        let _ = (connector, settings);
         Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
     }
 

@@ -6,7 +6,8 @@
 //!
 //! Start reading at [`QueueDispatch`], then [`PlanCheck`]: a plan is advice, the host owns the truth. The other extension
 //! points are alike, a trait that the core asks, a check of the answers, native policies: [`GroupAssignment`],
-//! [`TopicDispatch`], [`PublishRouting`]. [`auth`] is who comes in and what they may do.
+//! [`TopicDispatch`], [`PublishRouting`],
+//! [`NetworkFilter`]. [`auth`] is who comes in and what they may do.
 //!
 //! ```text
 //!  core ── DispatchBatch (columns, consumers, candidates) ──> dyn QueueDispatch ── Vec<slot> ──> PlanCheck ──> core
@@ -23,6 +24,7 @@ mod groups;
 mod messages;
 mod metrics;
 pub mod native;
+mod network;
 mod point;
 mod property;
 mod routing;
@@ -40,6 +42,9 @@ pub use crate::groups::{
 };
 pub use crate::messages::{Messages, Scalar};
 pub use crate::metrics::{Metric, PolicyMetrics};
+pub use crate::network::{
+    Crossing, CrossingCheck, CrossingCorrections, CrossingLogic, Demand, Edit, Interest, NetworkFilter, Peer,
+};
 pub use crate::point::Point;
 pub use crate::property::{Property, PropertyColumn, PropertyForm, text_hash};
 pub use crate::routing::{PublishRouting, RouteCheck, RouteCorrections, RouteLogic, Verdict};

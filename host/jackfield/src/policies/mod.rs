@@ -82,8 +82,9 @@ impl Policies {
 
 /// Names that no deployed policy may have, and where each comes from.
 fn taken(stock: &[StockPolicy], components: &[Component]) -> BTreeMap<String, String> {
-    let points = [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::PublishRouting];
-    let own = points.into_iter().flat_map(names_of).map(|name| (name, "the program itself".to_owned()));
+    let points = [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::NetworkFilter];
+    let points = points.into_iter().chain([Point::PublishRouting]);
+    let own = points.flat_map(names_of).map(|name| (name, "the program itself".to_owned()));
     let named = stock.iter().flat_map(|stock| [stock.name.clone(), format!("{NATIVE}{}", stock.name)]);
     let own = own.chain(named.map(|name| (name, "[[policy.stock]] of jackfield.toml".to_owned())));
     let from_file =

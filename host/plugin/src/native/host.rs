@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{GROUP_POLICIES, ROUTING, SettingFault, TOPIC, Twin, group_policy, twin, twins};
+use super::{GROUP_POLICIES, NETWORK, ROUTING, SettingFault, TOPIC, Twin, group_policy, twin, twins};
 use crate::{
-    GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, PublishRouting, QueueDispatch,
-    SymbolTable, TopicDispatch,
+    GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, PublishRouting,
+    QueueDispatch, SymbolTable, TopicDispatch,
 };
 
 /// Serves the native policies under the names of the stock ones, and under names of the operator's with settings.
@@ -92,13 +92,25 @@ impl PolicyHost for NativeHost {
         (twin.make)(settings).map_err(|reason| PolicyError::Refused { policy: policy.to_owned(), reason })
     }
 
+    fn network_filter(
+        &self,
+        policy: &str,
+        _connector: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn NetworkFilter>, PolicyError> {
+        let twin = NETWORK.iter().find(|twin| twin.name == policy);
+        let twin = twin.ok_or_else(|| self.unknown(Point::NetworkFilter, policy))?;
+        (twin.make)(settings).map_err(|reason| PolicyError::Refused { policy: policy.to_owned(), reason })
+    }
+
     fn names(&self, point: Point) -> Vec<PolicyInfo> {
         let mut all: Vec<(&str, &str)> = match point {
             Point::QueueDispatch => twins().iter().map(|twin| (twin.name, twin.description)).collect(),
             Point::PublishRouting => ROUTING.iter().map(|twin| (twin.name, twin.description)).collect(),
             Point::GroupAssignment => GROUP_POLICIES.to_vec(),
             Point::TopicDispatch => TOPIC.iter().map(|twin| (twin.name, twin.description)).collect(),
-            Point::Auth | Point::NetworkFilter => Vec::new(),
+            Point::NetworkFilter => NETWORK.iter().map(|twin| (twin.name, twin.description)).collect(),
+            Point::Auth => Vec::new(),
         };
         if point == Point::QueueDispatch {
             all.extend(self.named.iter().map(|(name, named)| (name.as_str(), named.twin.description)));
@@ -141,6 +153,9 @@ mod tests {
         }
         for info in host.names(Point::PublishRouting) {
             assert!(host.publish_routing(&info.name, "orders", &[]).is_ok());
+        }
+        for info in host.names(Point::NetworkFilter) {
+            assert!(host.network_filter(&info.name, "north", &[]).is_ok());
         }
         let error = host.queue_dispatch("lottery", "orders").err().expect("no such policy");
         assert_eq!(
