@@ -10,12 +10,12 @@
 
 use std::sync::Arc;
 
-use message::{Destination, DestinationKind, Message, Refusal, RefusalKind, Text, Value};
+use message::{Destination, DestinationKind, Message, Pattern, Refusal, RefusalKind, Text, Value};
 use plugin::{Columns, Messages, PolicyHost, PolicyStats, PublishRouting, RouteCheck, Scalar, Verdict};
 
-use crate::Config;
 use crate::acknowledge::dead_letter_of;
 use crate::broker::Broker;
+use crate::{Config, Routing};
 
 /// Bytes of a reason that a policy gives for a rejection or a dead letter.
 const REASON_BYTES_MAX: usize = 1_024;
@@ -29,9 +29,11 @@ pub(crate) struct Routes {
 
 struct Rule {
     is_queue: bool,
-    pattern: message::Pattern,
+    pattern: Pattern,
     name: String,
     policy: Box<dyn PublishRouting>,
+    /// Bound on the running broker, not by the configuration.
+    is_bound: bool,
     stats: RoutingStats,
 }
 
@@ -89,25 +91,44 @@ struct Leg {
 }
 
 impl Routes {
-    /// The policies of all bindings, and how many could not be had; messages of those go as addressed.
+    /// The policies of the configuration's bindings, and how many could not be had; messages of those go as addressed.
     pub(crate) fn new(config: &Config, policies: &dyn PolicyHost) -> (Routes, u64) {
+        let mut routes = Routes::default();
+        let add = |binding: &Routing| routes.add(binding, policies, false);
+        let refused = config.routing.iter().map(add).filter(|added| !added).count() as u64;
+        (routes, refused)
+    }
+
+    /// Other policies may be bound on the running broker than before. A rule that stays notices nothing. Tells how many
+    /// policies could not be had.
+    fn rebind(&mut self, policies: &dyn PolicyHost) -> u64 {
+        let (mut bound, of_file): (Vec<Rule>, Vec<Rule>) = self.rules.drain(..).partition(|rule| rule.is_bound);
+        self.rules = of_file;
         let mut refused = 0;
-        let mut rules = Vec::new();
-        for binding in &config.routing {
-            let kind = if binding.is_queue { DestinationKind::Queue } else { DestinationKind::Topic };
-            let name = Destination { kind, name: binding.pattern.text().clone() }.to_string();
-            match policies.publish_routing(&binding.policy, &name, &binding.settings) {
-                Ok(policy) => rules.push(Rule {
-                    is_queue: binding.is_queue,
-                    pattern: binding.pattern.clone(),
-                    name: binding.policy.clone(),
-                    policy,
-                    stats: RoutingStats::default(),
-                }),
-                Err(_) => refused += 1,
+        for (pattern, policy) in policies.routing_bindings() {
+            let Destination { kind, name } = target_of(&pattern);
+            let (is_queue, pattern) = (kind.is_queue(), Pattern::new(name));
+            let is_same =
+                |rule: &Rule| rule.is_queue == is_queue && rule.pattern.text() == pattern.text() && rule.name == policy;
+            match bound.iter().position(is_same) {
+                Some(at) => self.rules.push(bound.swap_remove(at)),
+                None => {
+                    let binding = Routing { is_queue, pattern, policy, settings: Vec::new() };
+                    refused += u64::from(!self.add(&binding, policies, true));
+                }
             }
         }
-        (Routes { rules, verdicts: Vec::new() }, refused)
+        refused
+    }
+
+    fn add(&mut self, binding: &Routing, policies: &dyn PolicyHost, is_bound: bool) -> bool {
+        let Routing { is_queue, pattern, policy: name, settings } = binding;
+        let kind = if *is_queue { DestinationKind::Queue } else { DestinationKind::Topic };
+        let place = Destination { kind, name: pattern.text().clone() }.to_string();
+        let Ok(policy) = policies.publish_routing(name, &place, settings) else { return false };
+        let (is_queue, pattern, name) = (*is_queue, pattern.clone(), name.clone());
+        self.rules.push(Rule { is_queue, pattern, name, policy, is_bound, stats: RoutingStats::default() });
+        true
     }
 
     /// Whether no message is ever asked about.
@@ -115,7 +136,8 @@ impl Routes {
         self.rules.is_empty()
     }
 
-    /// The most specific binding of a destination. Temporary destinations and advisories are the broker's own affair.
+    /// The most specific binding of a destination; of two for the same pattern the one made on the running broker.
+    /// Temporary destinations and advisories are the broker's own affair.
     fn rule_of(&self, destination: &Destination) -> Option<usize> {
         if destination.kind.is_temporary() || destination.is_advisory() {
             return None;
@@ -138,6 +160,11 @@ struct Journey<'a> {
 }
 
 impl Broker {
+    /// Other policies may be bound than before.
+    pub(crate) fn rebind_routes(&mut self) {
+        self.stats.policies_refused += self.routes.rebind(&*self.policies);
+    }
+
     /// Where each message goes in the end; `None` for one that is bound to no policy. A rejection refuses them all.
     pub(crate) fn itineraries(&mut self, messages: &[Arc<Message>]) -> Result<Vec<Option<Vec<Stop>>>, Refusal> {
         let mut journey = Journey { messages, stops: Vec::new(), legs: Vec::new() };

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use plugin::native::NativeHost;
 use plugin::{
-    Columns, ConsumerRow, Decided, DispatchBatch, FanOut, FanOutCheck, Messages, PlanCheck, Point, PolicyHost,
-    PropertyColumn, QueueDispatch, RouteCheck, Scalar, SubscriptionRow, native, text_hash,
+    Columns, ConsumerRow, Decided, DispatchBatch, FanOut, FanOutCheck, GroupBatch, GroupCheck, Member, MemberChange,
+    Messages, PlanCheck, Point, PolicyHost, PropertyColumn, QueueDispatch, RouteCheck, Scalar, SubscriptionRow, native,
+    text_hash,
 };
 use plugin_wasmtime::{Limits, WasmHost, stock, stock_of};
 
@@ -54,6 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(out, "{}: {:?}", stock.name, begin.elapsed() / 200)?;
     }
     routing(&mut out, &host)?;
+    groups(&mut out, &host)?;
     topics(&mut out, &host)
 }
 
@@ -119,6 +121,65 @@ fn routing(out: &mut impl Write, host: &WasmHost) -> Result<(), Box<dyn std::err
                     check.correct(rows, &mut verdicts, |_| true);
                 });
                 write!(out, "{:10.1}", nanoseconds / rows as f64)?;
+            }
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn groups(out: &mut impl Write, host: &WasmHost) -> Result<(), Box<dyn std::error::Error>> {
+    writeln!(
+        out,
+        "\ngroups over 32 consumers, nanoseconds a new group at 1 / 8 / 32 / 128 of them, then what looking at 10000"
+    )?;
+    writeln!(out, "owned ones for moves takes, microseconds; check included")?;
+    let consumers = table(32);
+    let members = consumers.iter().map(|row| {
+        let client_id = format!("client-{}", row.slot).into();
+        MemberChange::Joined(Member { slot: row.slot, client_id, selector: None, is_network: false })
+    });
+    let members: Vec<_> = members.collect();
+    let hash: Vec<u64> = (0..10_000_u64).map(|group| group.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+    let (queued, owned) = (vec![1; hash.len()], vec![300; consumers.len()]);
+    let owners: Vec<u32> = (0..hash.len() as u32).map(|group| group % 32).collect();
+    for stock in stock_of(Point::GroupAssignment) {
+        host.prepare(stock.name)?;
+        let native = NativeHost::new().group_assignment(stock.name, "A")?;
+        for (kind, mut policy) in [("native", native), ("wasm  ", host.group_assignment(stock.name, "A")?)] {
+            policy.members_changed(&members);
+            write!(out, "{:44}", format!("{kind} {}", stock.name))?;
+            let (mut check, mut answer, mut moves) = (GroupCheck::new(), Vec::new(), Vec::new());
+            for rows in ROWS {
+                let batch = GroupBatch {
+                    hash: &hash[..rows],
+                    queued: &queued[..rows],
+                    consumers: &consumers,
+                    owned: &owned,
+                    ..GroupBatch::default()
+                };
+                let nanoseconds = best(|| {
+                    let decided = policy.assign(&batch, &mut answer);
+                    assert_eq!(decided, Decided::Policy, "the fall-back must not be measured in its place");
+                    check.owners(&batch, &mut answer);
+                });
+                write!(out, "{:10.1}", nanoseconds / rows as f64)?;
+            }
+            let all = GroupBatch {
+                hash: &hash,
+                queued: &queued,
+                owners: &owners,
+                consumers: &consumers,
+                owned: &owned,
+                ..GroupBatch::default()
+            };
+            if policy.rebalances() {
+                let nanoseconds = best(|| {
+                    let decided = policy.rebalance(&all, &mut moves);
+                    assert_eq!(decided, Decided::Policy, "the fall-back must not be measured in its place");
+                    check.moves(&all, &mut moves);
+                });
+                write!(out, "{:10.1}", nanoseconds / 1_000.0)?;
             }
             writeln!(out)?;
         }

@@ -268,7 +268,8 @@ impl WasmHost {
         }
         drop(shadows);
         for cell in self.cells.all() {
-            if &**cell.policy().1 == policy {
+            // Only queue dispatch shows anything to a candidate.
+            if cell.policy().0 == Point::QueueDispatch && &**cell.policy().1 == policy {
                 cell.offer_shadow(&self.runtime, program);
             }
         }

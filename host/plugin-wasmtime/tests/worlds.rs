@@ -10,7 +10,7 @@ use plugin::{
     GroupCheck, Interest, Member, MemberChange, Messages, Peer, Point, PolicyError, PolicyHost, RouteCheck, Scalar,
     SubscriptionRow, Verdict,
 };
-use plugin_wasmtime::{Limits, WasmHost, stock_of};
+use plugin_wasmtime::{Limits, SwapEvent, Takeover, WasmHost, stock_of};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -217,6 +217,36 @@ fn what_a_policy_keeps_outlives_its_faults() {
     assert_eq!((metrics.len(), &*metrics[0].policy, &*metrics[0].destination), (1, "guest", "A"));
     let kept = &metrics[0].metrics;
     assert_eq!((kept.len(), kept[0].name.as_str(), kept[0].total, kept[0].noted, kept[0].sum), (1, "queue", 4, 2, 3.0));
+}
+
+/// A generation takes over at the next question; one that traps on probation goes, and the one before decides again.
+#[test]
+fn a_routing_policy_is_exchanged_and_taken_back() {
+    let host = WasmHost::new(Limits { call_ms_max: 2_000, ..Limits::default() }).expect("the engine starts");
+    let events = host.events().expect("had once");
+    let prepare = |generation, body: &str| {
+        let bytes = component(ROUTING, "", "(i32.const 64)", body);
+        host.prepare_generation("p", generation, bytes, &[]).expect("compiles")
+    };
+    let plain = Takeover { start_empty: false, probation: false };
+    let watched = Takeover { start_empty: false, probation: true };
+    let drops = "(i32.store8 (i32.const 256) (i32.const 3)) (call $answer (i32.const 1))";
+    host.run(&prepare(1, "(call $answer (i32.const 1))"), plain);
+    let mut policy = host.publish_routing("p", "A", &[]).expect("the policy is there");
+    let mut ask = |expected: (Decided, Verdict), generation| {
+        let mut out = vec![];
+        let decided = policy.route(1, &Rows(vec![vec![]]), &mut out);
+        assert_eq!((decided, out.pop()), (expected.0, Some(expected.1)));
+        assert_eq!(policy.stats().generation, generation);
+    };
+    ask((Decided::Policy, Verdict::AsAddressed), 1);
+    host.run(&prepare(2, drops), plain);
+    ask((Decided::Policy, Verdict::Drop), 2);
+    host.run(&prepare(3, TRAP), watched);
+    ask((Decided::Fallback(Fallback::Trap), Verdict::AsAddressed), 2);
+    ask((Decided::Policy, Verdict::Drop), 2);
+    let event = events.try_recv().expect("it was told");
+    assert!(matches!(event, SwapEvent::Undone { generation: 3, .. }), "{event:?}");
 }
 
 /// All get all when the policy of a topic fails.

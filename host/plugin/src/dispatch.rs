@@ -233,6 +233,12 @@ pub trait PolicyHost: Send {
         Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
     }
 
+    /// What somebody bound to publish routing beside the configuration: patterns, those of topics with `topic://` in front,
+    /// and names of policies.
+    fn routing_bindings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// The policies of `point` that can be asked for, by name in ascending order.
     fn names(&self, point: Point) -> Vec<PolicyInfo>;
 

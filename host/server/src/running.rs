@@ -114,6 +114,8 @@ impl Server {
         }
         let (recovered, found) = recover(&mut machine, &*journal)?;
         facts(found).map_err(ServerError::Facts)?;
+        // The facts may say that policies are bound.
+        machine.policies_changed();
         let mut sockets = Vec::new();
         for connector in &config.connectors {
             let bound = listener::bind(connector).map_err(|cause| ServerError::Bind {

@@ -46,8 +46,8 @@ const STOCK_POLICY_EXAMPLE: &str = "\
 ";
 
 const COMPONENTS: &str = "
-# Policies of your own: WebAssembly components, for dispatch_policy, topic_dispatch_policy, message_group_policy or
-# [[routing]] to name.
+# Policies of your own: WebAssembly components. dispatch_policy, topic_dispatch_policy, message_group_policy and the
+# policy of a [[routing]] name them.
 # settings: what the component is told when it is made; which ones it knows is its author's choice.
 ";
 

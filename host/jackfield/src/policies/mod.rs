@@ -175,6 +175,12 @@ impl PolicyHost for Policies {
         }
     }
 
+    fn routing_bindings(&self) -> Vec<(String, String)> {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let routing = registry.bindings().filter(|(point, ..)| *point == registry::Point::PublishRouting);
+        routing.map(|(_, pattern, policy)| (pattern.to_owned(), policy.to_owned())).collect()
+    }
+
     fn metrics(&self) -> Vec<PolicyMetrics> {
         self.components.metrics()
     }
