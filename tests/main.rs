@@ -11,6 +11,8 @@ mod hostile_openwire;
 mod openwire;
 mod plugins;
 mod policies;
+mod routing;
 mod security;
 mod support;
 mod tls;
+mod worlds;

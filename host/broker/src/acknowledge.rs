@@ -356,7 +356,7 @@ impl Broker {
 }
 
 /// The dead letter that a message becomes (row R05): persistent, never expiring, with what tools look for.
-fn dead_letter_of(message: &Message, target: Destination, cause: Text, redeliveries: u16) -> Message {
+pub(crate) fn dead_letter_of(message: &Message, target: Destination, cause: Text, redeliveries: u16) -> Message {
     let mut dead = message.clone();
     dead.properties = dead.properties.with("dlqDeliveryFailureCause", &Value::Text(std::borrow::Cow::Borrowed(&cause)));
     if !dead.persistent {

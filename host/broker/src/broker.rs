@@ -15,10 +15,12 @@ use crate::connection::Connection;
 use crate::consumer::Consumer;
 use crate::dispatch::Scratch;
 use crate::entry::Entry;
+use crate::fan_out::TopicPolicies;
 use crate::groups::NO_GROUP;
 use crate::keep::KeepId;
 use crate::line::Line;
 use crate::retired::Retired;
+use crate::routing::Routes;
 use crate::slots::{Key, Slots};
 use crate::{Config, JournalRoom, Stats};
 
@@ -34,6 +36,8 @@ pub struct Broker {
     pub(crate) policies: Box<dyn PolicyHost>,
     /// Says who may make, remove and reach what; `None` where everybody may.
     pub(crate) guard: Option<Arc<dyn Guard>>,
+    pub(crate) routes: Routes,
+    pub(crate) topic_policies: TopicPolicies,
     pub(crate) connections: FxHashMap<ConnectionKey, Connection>,
     /// Client's own connection id -> connection (row L03).
     pub(crate) connection_ids: FxHashMap<Text, ConnectionKey>,
@@ -154,10 +158,13 @@ impl Broker {
     /// A machine with nothing in it. `id` names this run, for ids of messages that the broker itself sends. If a
     /// journal exists, [`Broker::recover`] and [`Broker::recovered`] come before the first command.
     pub fn new(config: Config, policies: Box<dyn PolicyHost>, id: Text) -> Broker {
+        let (routes, policies_refused) = Routes::new(&config, &*policies);
         Broker {
+            topic_policies: TopicPolicies::new(&config),
             config,
             policies,
             guard: None,
+            routes,
             connections: FxHashMap::default(),
             connection_ids: FxHashMap::default(),
             client_ids: FxHashMap::default(),
@@ -200,7 +207,7 @@ impl Broker {
             check: PlanCheck::new(),
             group_check: GroupCheck::new(),
             now: 0,
-            stats: Stats::default(),
+            stats: Stats { policies_refused, ..Stats::default() },
             retired: Retired::default(),
             own_producer: ProducerId { connection: id, session: -1, value: 1 },
             own_sequence: 0,
@@ -317,9 +324,14 @@ impl Broker {
     pub fn flush(&mut self, now_ms: i64) {
         self.now = now_ms;
         self.unpark();
-        while let Some(line) = self.dirty.pop() {
+        // First come, first served: the order in which a topic's subscriptions got a message is the order here. Dispatch
+        // may mark further lines.
+        let mut at = 0;
+        while let Some(line) = self.dirty.get(at).copied() {
+            at += 1;
             self.dispatch(line);
         }
+        self.dirty.clear();
         self.browse();
         self.finish_group();
     }

@@ -43,6 +43,25 @@ pub struct Config {
     pub destinations: Vec<DestinationPolicy>,
     /// For destinations that no policy matches.
     pub default_destination: DestinationSettings,
+    /// Which policies say where sent messages go; the most specific pattern wins.
+    pub routing: Vec<Routing>,
+    /// Bindings of publish routing that one message passes.
+    pub routing_hops_max: usize,
+    /// Destinations that publish routing sends one message to.
+    pub routing_targets_max: usize,
+}
+
+/// Binds what is sent to the destinations of a pattern to a routing policy.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// True for queues, false for topics.
+    pub is_queue: bool,
+    /// Which names.
+    pub pattern: Pattern,
+    /// Name of the policy.
+    pub policy: String,
+    /// What the policy is told, in this order.
+    pub settings: Vec<(String, String)>,
 }
 
 /// Settings for the destinations of a pattern (row P05).
@@ -75,6 +94,8 @@ pub struct DestinationSettings {
     pub time_before_dispatch_starts_ms: i64,
     /// … or until so many consumers are there; 0 for the time alone (row P12).
     pub consumers_before_dispatch_starts: usize,
+    /// Name of the topic dispatch policy (topics only); `None` serves all subscriptions in order of arrival (row C02).
+    pub topic_dispatch_policy: Option<String>,
     /// Higher priority first (row P11).
     pub prioritized_messages: bool,
     /// Bytes of non-persistent messages this destination may hold (row P09); 0 for the machine's limit alone.
@@ -102,6 +123,7 @@ impl Default for DestinationSettings {
             use_consumer_priority: true,
             time_before_dispatch_starts_ms: 0,
             consumers_before_dispatch_starts: 0,
+            topic_dispatch_policy: None,
             prioritized_messages: false,
             memory_bytes_limit: 0,
             expire_messages_period_ms: 30_000,
@@ -135,6 +157,9 @@ impl Default for Config {
             advisory_support: true,
             destinations: Vec::new(),
             default_destination: DestinationSettings::default(),
+            routing: Vec::new(),
+            routing_hops_max: 8,
+            routing_targets_max: 64,
         }
     }
 }

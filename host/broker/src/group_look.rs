@@ -461,7 +461,11 @@ impl Broker {
         };
         let mut answers = Vec::with_capacity(asked.groups.len());
         policy.assign(&batch, &mut answers);
-        look.groups.stats.corrected += self.group_check.owners(&batch, &mut answers).total();
+        let corrected = self.group_check.owners(&batch, &mut answers).total();
+        if corrected > 0 {
+            look.groups.stats.corrected += corrected;
+            policy.corrected(corrected);
+        }
         look.groups.policy = Some(policy);
         look.changed = true;
         let given = answers.first().is_some_and(|slot| *slot != LEAVE);

@@ -27,6 +27,7 @@ mod destinations;
 mod dispatch;
 mod entry;
 mod explain;
+mod fan_out;
 mod group_look;
 mod groups;
 mod keep;
@@ -40,19 +41,22 @@ mod publish;
 mod recover;
 mod retired;
 mod rights;
+mod routing;
 mod slots;
 mod stats;
 mod subscribe;
 mod transaction;
 
 pub use broker::{Broker, LoadId};
-pub use config::{Config, DestinationPolicy, DestinationSettings};
+pub use config::{Config, DestinationPolicy, DestinationSettings, Routing};
 pub use explain::{Decision, EXPLAIN_DECISIONS_MAX, EXPLAIN_DESTINATIONS_MAX, ExplainError, Explained};
+pub use fan_out::{TopicReport, TopicStats};
 pub use groups::GroupStats;
 pub use keep::KeepId;
 pub use line::LineStats;
 pub use recover::Recovery;
 pub use retired::Retired;
+pub use routing::{RoutingReport, RoutingStats};
 pub use stats::{LineReport, Stats};
 
 /// Room in the journal, as the journal's keeper sees it.

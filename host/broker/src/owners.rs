@@ -249,7 +249,11 @@ impl Broker {
         };
         let mut moves = Vec::new();
         policy.rebalance(&batch, &mut moves);
-        groups.stats.corrected += self.group_check.moves(&batch, &mut moves).total();
+        let corrected = self.group_check.moves(&batch, &mut moves).total();
+        if corrected > 0 {
+            groups.stats.corrected += corrected;
+            policy.corrected(corrected);
+        }
         for one in moves {
             if let Some(to) = self.consumers.at(one.to) {
                 self.give_group(groups, line, numbers[one.row as usize], to);

@@ -26,6 +26,7 @@ impl Broker {
     /// Other policies are bound to destinations than before, or a policy is there no more: each queue that is to have
     /// another one gets it, and the new one is told of all members. A policy that stays where it is notices nothing.
     pub fn policies_changed(&mut self) {
+        self.rebind_routes();
         let with_policy = |line: &Line| line.policy.is_some();
         let lines: Vec<Key> = self.lines.iter().filter(|(_, line)| with_policy(line)).map(|(key, _)| key).collect();
         for key in lines {

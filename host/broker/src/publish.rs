@@ -11,6 +11,7 @@ use crate::JournalRoom;
 use crate::broker::{Audited, Broker, Then, Timer};
 use crate::entry::Entry;
 use crate::line::LineKind;
+use crate::routing::Stop;
 use crate::slots::Key;
 
 /// Whether there is room for a message.
@@ -161,8 +162,8 @@ impl Broker {
                 self.answer(from, receipt, outcome);
             }
             None => {
-                self.accept(from, message);
-                self.answer(from, receipt, Ok(()));
+                let outcome = self.take_in(from, message);
+                self.answer(from, receipt, outcome);
             }
         }
         if let Some((producer, bytes)) = producer {
@@ -170,13 +171,38 @@ impl Broker {
         }
     }
 
-    /// Takes a message that was checked: drops it as a duplicate, or routes it to all its destinations.
-    pub(crate) fn accept(&mut self, from: ConnectionKey, message: Arc<Message>) {
+    /// Takes a message that was checked, unless the policy that its destination is bound to rejects it.
+    fn take_in(&mut self, from: ConnectionKey, message: Arc<Message>) -> Result<(), Refusal> {
+        if self.routes.is_empty() || self.is_repeated(from, &message) {
+            self.accept(from, message, None);
+            return Ok(());
+        }
+        let messages = [message];
+        let itinerary = self.itineraries(&messages)?.pop().flatten();
+        let [message] = messages;
+        self.accept(from, message, itinerary);
+        Ok(())
+    }
+
+    /// Whether this is what a client that came back sends a second time.
+    pub(crate) fn is_repeated(&self, from: ConnectionKey, message: &Message) -> bool {
+        message.persistent
+            && message.id.producer.session >= 0
+            && self.audit.get(&message.id.producer).is_some_and(|known| message.id.sequence <= known.last)
+            && self.connections.get(&from).is_some_and(|c| c.failover)
+    }
+
+    /// Takes a message that was checked and asked about: drops it as a duplicate, or sends it to all its destinations,
+    /// which are those of `itinerary` if a routing policy was asked.
+    pub(crate) fn accept(&mut self, from: ConnectionKey, message: Arc<Message>, itinerary: Option<Vec<Stop>>) {
         if message.persistent && message.id.producer.session >= 0 && !self.is_news(from, &message) {
             self.stats.duplicates += 1;
             return;
         }
         self.stats.published += 1;
+        if let Some(stops) = itinerary {
+            return self.deliver_to(&message, stops);
+        }
         if !message.destination.is_composite() {
             return self.route(message);
         }
@@ -289,6 +315,7 @@ impl Broker {
         let mut wanted = std::mem::take(&mut self.scratch.lines);
         wanted.clear();
         self.subscriptions_for(&message, &mut wanted);
+        self.rank(&message, &mut wanted);
         let sequence = message.sequence;
         let mut logs = 0;
         if message.persistent {

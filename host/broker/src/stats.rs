@@ -113,6 +113,11 @@ impl Broker {
         (self.memory, self.resident)
     }
 
+    /// The counters that policies keep of their own.
+    pub fn policy_metrics(&self) -> Vec<plugin::PolicyMetrics> {
+        self.policies.metrics()
+    }
+
     /// Connections logged in.
     pub fn connections(&self) -> usize {
         self.connections.len()

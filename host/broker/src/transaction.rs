@@ -1,10 +1,13 @@
 //! Local transactions: sends and acknowledgements that happen together or not at all (rows W24, W26).
 
-use message::{ConnectionKey, Publish, Refusal, RefusalKind, TransactionKey};
+use std::sync::Arc;
+
+use message::{ConnectionKey, Message, Publish, Refusal, RefusalKind, TransactionKey};
 
 use crate::acknowledge::unknown_transaction;
 use crate::broker::{Broker, Then};
 use crate::connection::Transaction;
+use crate::routing::Stop;
 use crate::slots::Key;
 
 impl Broker {
@@ -110,13 +113,21 @@ impl Broker {
             let _ = self.roll_back(from, key);
             return Err(refusal);
         }
+        let itineraries = match self.itineraries_in(from, key) {
+            Ok(itineraries) => itineraries,
+            Err(refusal) => {
+                let _ = self.roll_back(from, key);
+                return Err(refusal);
+            }
+        };
         let Some(transaction) = self.connections.get_mut(&from).and_then(|c| c.transactions.remove(&key)) else {
             return Err(unknown_transaction(key));
         };
         self.memory -= transaction.bytes;
         self.deferred = Some(Vec::new());
-        for publish in transaction.publishes {
-            self.accept(from, publish.message);
+        let itineraries = itineraries.into_iter().chain(std::iter::repeat_with(|| None));
+        for (publish, itinerary) in transaction.publishes.into_iter().zip(itineraries) {
+            self.accept(from, publish.message, itinerary);
         }
         for (consumer_key, tag) in transaction.acks {
             let Some(consumer) = self.consumers.get_mut(consumer_key) else { continue };
@@ -137,6 +148,20 @@ impl Broker {
             self.later(Then::Join(line, entry));
         }
         Ok(())
+    }
+
+    /// Where the sends of a transaction go, as far as policies are bound to their destinations: all are asked about
+    /// before any happens, so that a rejection finds nothing done.
+    fn itineraries_in(&mut self, from: ConnectionKey, key: TransactionKey) -> Result<Vec<Option<Vec<Stop>>>, Refusal> {
+        if self.routes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let messages: Vec<Arc<Message>> =
+            self.transaction(from, key)?.publishes.iter().map(|publish| publish.message.clone()).collect();
+        let news: Vec<bool> = messages.iter().map(|message| !self.is_repeated(from, message)).collect();
+        let asked: Vec<_> = messages.into_iter().zip(&news).filter(|(_, new)| **new).map(|(m, _)| m).collect();
+        let mut answers = self.itineraries(&asked)?.into_iter();
+        Ok(news.into_iter().map(|new| if new { answers.next().flatten() } else { None }).collect())
     }
 
     pub(crate) fn rollback(&mut self, from: ConnectionKey, key: TransactionKey) -> Result<(), Refusal> {

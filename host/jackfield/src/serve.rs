@@ -119,13 +119,15 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
         tracing::error!("cannot make the data directory {}: {error}", config.data_directory.display());
         return Err(Exit::Failed);
     }
-    let (policies, control) = Policies::new(config.policy, config.registry, &config.stock_policies, &config.components)
-        .map_err(|errors| {
-            for error in errors {
-                tracing::error!("dispatch policies cannot be run: {error:#}");
-            }
-            Exit::Config
-        })?;
+    let refuse = |errors: Vec<anyhow::Error>| {
+        for error in errors {
+            tracing::error!("policies cannot be run: {error:#}");
+        }
+        Exit::Config
+    };
+    let (policies, control) =
+        Policies::new(config.policy, config.registry, &config.stock_policies, &config.components).map_err(refuse)?;
+    policies.check(config).map_err(refuse)?;
     let gate = security::gate(&config.security).map_err(|errors| {
         for error in errors {
             tracing::error!("logins cannot be checked: {error:#}");

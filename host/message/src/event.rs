@@ -88,6 +88,8 @@ pub enum RefusalKind {
     ResourceAllocation,
     /// Not allowed.
     Security,
+    /// A routing policy of the operator rejected the message.
+    Rejected,
     /// The command makes no sense in the present state.
     IllegalState,
     /// No such transaction, or it can only roll back.

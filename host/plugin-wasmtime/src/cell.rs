@@ -17,12 +17,15 @@ use std::time::{Duration, Instant};
 
 use plugin::{Fallback, Point, PolicyState, PolicyStats};
 
+use crate::Limits;
+use crate::bindings::Setting;
 use crate::instance::{Fault, FaultKind, Live};
 use crate::keeper::{self, Job};
 use crate::program::{Program, Ready};
 use crate::runtime::Runtime;
 use crate::shadow::{NextShadow, ShadowReport};
 use crate::state::KeptState;
+use crate::stores::Memory;
 use crate::swap::{Desk, Next, SwapEvent, Takeover, Warm};
 use crate::world::Functions;
 
@@ -32,12 +35,14 @@ pub(crate) struct Seat {
     pub(crate) policy: Arc<str>,
     pub(crate) destination: Arc<str>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Seat {
     /// The seat of the instance that is asked what it wants and then dropped.
-    pub(crate) fn rehearsal(policy: Arc<str>) -> Seat {
-        Seat { policy, destination: "".into(), counters: Arc::default() }
+    pub(crate) fn rehearsal(policy: Arc<str>, limits: &Limits) -> Seat {
+        let memory = Arc::new(Memory::new(limits));
+        Seat { policy, destination: "".into(), counters: Arc::default(), memory }
     }
 }
 
@@ -62,6 +67,8 @@ pub(crate) struct Counters {
 pub(crate) struct Cell<F> {
     pub(crate) seat: Seat,
     pub(crate) desk: Desk<F>,
+    /// Told behind those of the generation.
+    settings: Vec<Setting>,
     /// The broker's time of the last call.
     used_ms: AtomicU64,
     inner: Mutex<Inner<F>>,
@@ -133,8 +140,10 @@ impl From<Fault> for MakeError {
 }
 
 impl<F: Functions> Cell<F> {
-    pub(crate) fn new(runtime: &Runtime, program: Arc<Program>, destination: &str) -> Cell<F> {
-        let seat = Seat { policy: program.name.clone(), destination: destination.into(), counters: Arc::default() };
+    pub(crate) fn new(runtime: &Runtime, program: Arc<Program>, destination: &str, settings: Vec<Setting>) -> Cell<F> {
+        let (policy, place) = (program.name.clone(), Arc::from(destination));
+        let memory = runtime.memories.of(F::WORLD.point, &policy, &place, &runtime.limits);
+        let seat = Seat { policy, destination: place, counters: Arc::default(), memory };
         let kept = runtime.attic.take(F::WORLD.point, destination, &program.name);
         let kept = kept.filter(|kept| program.generation != 0 && kept.format != 0);
         let slot = match kept {
@@ -142,7 +151,7 @@ impl<F: Functions> Cell<F> {
             None => Slot::Empty,
         };
         let inner = Mutex::new(Inner { program, slot, failures: 0, good: 0 });
-        Cell { seat, desk: Desk::new(), used_ms: AtomicU64::new(0), inner }
+        Cell { seat, desk: Desk::new(), settings, used_ms: AtomicU64::new(0), inner }
     }
 
     /// Asks the instance, which is made or woken first where that is needed. `call` says `None` for an answer of the
@@ -209,7 +218,11 @@ impl<F: Functions> Cell<F> {
     ) -> Result<Box<Live<F>>, MakeError> {
         let exports = &ready.exports;
         let mut live = Live::new(runtime, &self.seat, exports)?;
-        live.configure(&runtime.ticker, exports, &program.settings)?.map_err(MakeError::Settings)?;
+        let settings: Arc<[Setting]> = match self.settings.is_empty() {
+            true => program.settings.clone(),
+            false => program.settings.iter().chain(&self.settings).cloned().collect(),
+        };
+        live.configure(&runtime.ticker, exports, &settings)?.map_err(MakeError::Settings)?;
         if let Some(state) = state
             && let Err(reason) = self.hand_over(runtime, ready, &mut live, state)?
         {

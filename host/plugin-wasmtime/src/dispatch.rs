@@ -3,23 +3,20 @@
 use std::sync::Arc;
 
 use plugin::{
-    Columns, Corrections, Decided, DispatchBatch, Fallback, Member, MemberChange, Point, PolicyStats, Property,
-    PropertyColumn, PropertyForm, QueueDispatch,
+    Columns, ConsumerRow, Corrections, Decided, DispatchBatch, Fallback, Member, MemberChange, Point, PolicyStats,
+    Property, PropertyColumn, PropertyForm, QueueDispatch,
 };
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
 use crate::bindings::{self, Batch, Change, Column, ColumnData, Consumers, QUEUE_DISPATCH};
 use crate::cell::{Boundary, Cell};
+use crate::incumbent::CALLS_PER_MEASURE;
 use crate::instance::{Fault, Live, thread_cpu_time};
-use crate::probation::{Cost, Probation};
+use crate::probation::{Cost, Probation, blame};
 use crate::program::{Program, Ready};
 use crate::runtime::Runtime;
 use crate::shadow::Shadow;
 use crate::world::{Finder, Functions, World};
-
-/// One in so many calls is measured where no generation is on probation: asking for the thread's time costs as much as a
-/// call. The clock on the wall would be cheaper, and blame a policy for a busy machine.
-const CALLS_PER_MEASURE: u32 = 16;
 
 /// `world queue-policy`
 pub(crate) static WORLD: World = World {
@@ -27,7 +24,7 @@ pub(crate) static WORLD: World = World {
     name: "queue-policy",
     interface: QUEUE_DISPATCH,
     functions: &["members-changed", "plan"],
-    columns: true,
+    column_ids: &[1, 2, 3, 4, 5, 6, 7, 8, Columns::ACK_INTERVAL_ID, Columns::LOOK_AHEAD_ID],
     properties: true,
     rehearse: Program::rehearse::<QueueFunctions>,
 };
@@ -248,14 +245,7 @@ impl QueueDispatch for WasmDispatch {
             }
             Err(fallback) => {
                 self.twin.plan(batch, out);
-                let what = match fallback {
-                    Fallback::Trap => Some("it trapped"),
-                    Fallback::Deadline => Some("it overran its deadline"),
-                    Fallback::WrongLength => Some("it answered another number of rows"),
-                    Fallback::BackingOff | Fallback::Refused => Some("it cannot be made an instance"),
-                    Fallback::Warming | Fallback::Busy | Fallback::Full => None,
-                };
-                let probation = self.probation.as_mut().zip(what);
+                let probation = self.probation.as_mut().zip(blame(fallback));
                 let verdict = probation.and_then(|(probation, what)| probation.failed(&self.runtime.limits, what));
                 (Decided::Fallback(fallback), verdict)
             }
@@ -366,15 +356,20 @@ fn refill<T: Copy>(values: &mut Vec<T>, from: &[T]) -> usize {
     from.len()
 }
 
-pub(crate) fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question: &DispatchBatch<'_>) {
+/// Fills the columns of consumers that are always there.
+pub(crate) fn fill_table(consumers: &mut Consumers, table: &[ConsumerRow]) {
     consumers.slots.clear();
-    consumers.slots.extend(question.consumers.iter().map(|row| row.slot));
+    consumers.slots.extend(table.iter().map(|row| row.slot));
     consumers.credit.clear();
-    consumers.credit.extend(question.consumers.iter().map(|row| row.credit));
+    consumers.credit.extend(table.iter().map(|row| row.credit));
     consumers.in_flight.clear();
-    consumers.in_flight.extend(question.consumers.iter().map(|row| row.in_flight));
+    consumers.in_flight.extend(table.iter().map(|row| row.in_flight));
     consumers.priority.clear();
-    consumers.priority.extend(question.consumers.iter().map(|row| row.priority));
+    consumers.priority.extend(table.iter().map(|row| row.priority));
+}
+
+pub(crate) fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question: &DispatchBatch<'_>) {
+    fill_table(consumers, question.consumers);
     if !ready.columns.contains(Columns::ACK_INTERVAL) {
         return;
     }
@@ -386,7 +381,8 @@ pub(crate) fn fill_consumers(consumers: &mut Consumers, ready: &Ready, question:
     }
 }
 
-fn change(change: MemberChange) -> Change {
+/// A change as components are told of it.
+pub(crate) fn change(change: MemberChange) -> Change {
     match change {
         MemberChange::Joined(member) => Change::Joined(bindings::Member {
             slot: member.slot,

@@ -8,8 +8,11 @@ use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{Engine, StoreContextMut};
 
 use crate::Limits;
-use crate::bindings::{Level, SYMBOLS, TELEMETRY};
+use crate::bindings::{Level, STATE_STORE, SYMBOLS, TELEMETRY};
 use crate::instance::HostState;
+
+/// A call from a guest.
+type Context<'a> = StoreContextMut<'a, HostState>;
 
 /// Lines that may still be logged.
 pub(crate) struct LogBucket {
@@ -43,9 +46,35 @@ impl LogBucket {
 /// All the host functions. A component gets those of them that it imports.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
-    linker
-        .instance(TELEMETRY)?
-        .func_wrap("log", |context: StoreContextMut<'_, HostState>, (level, text)| log(context, level, &text))?;
+    let mut telemetry = linker.instance(TELEMETRY)?;
+    telemetry.func_wrap("log", |context: Context<'_>, (level, text)| log(context, level, &text))?;
+    telemetry.func_wrap("counter", |context: Context<'_>, (name,): (WasmStr,)| {
+        let name = name.to_str(&context)?;
+        let state = context.data();
+        Ok((state.memory.metrics.handle(&name, &state.bounds),))
+    })?;
+    telemetry.func_wrap("add", |context: Context<'_>, (handle, by): (u32, u64)| {
+        context.data().memory.metrics.add(handle, by);
+        Ok(())
+    })?;
+    telemetry.func_wrap("observe", |context: Context<'_>, (handle, value): (u32, f64)| {
+        context.data().memory.metrics.observe(handle, value);
+        Ok(())
+    })?;
+    let mut store = linker.instance(STATE_STORE)?;
+    store.func_wrap("get", |context: Context<'_>, (key,): (WasmStr,)| {
+        let key = key.to_str(&context)?;
+        Ok((context.data().memory.store.get(&key),))
+    })?;
+    // The limit on what a guest hands over in one call bounds key and value before they are taken over.
+    store.func_wrap("put", |context: Context<'_>, (key, value): (String, Vec<u8>)| {
+        Ok((context.data().memory.store.put(&key, value),))
+    })?;
+    store.func_wrap("delete", |context: Context<'_>, (key,): (WasmStr,)| {
+        let key = key.to_str(&context)?;
+        context.data().memory.store.delete(&key);
+        Ok(())
+    })?;
     linker.instance(SYMBOLS)?.func_wrap("text", |context: StoreContextMut<'_, HostState>, (symbol,): (u32,)| {
         Ok((context.data().symbols.text(symbol).unwrap_or_else(|| Arc::from("")),))
     })?;

@@ -7,8 +7,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 
+use plugin::native::NativeHost;
 use plugin::{
-    GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable, native,
+    GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin,
+    PublishRouting, QueueDispatch, SymbolTable, TopicDispatch, native,
 };
 
 use crate::Limits;
@@ -16,15 +18,20 @@ use crate::bindings::Setting;
 use crate::cell::Cell;
 use crate::check::{check, imports};
 use crate::dispatch::{self, WasmDispatch};
+use crate::groups::WasmGroups;
+use crate::incumbent::Incumbent;
 use crate::keeper::{Cells, JOBS_MAX, Job, Keeper, Kept};
 use crate::log_book::LogLine;
+use crate::network::WasmFilter;
 use crate::program::Program;
+use crate::routing::WasmRouting;
 use crate::runtime::Runtime;
 use crate::shadow::ShadowReport;
 use crate::state::KeptState;
-use crate::stock::stock;
+use crate::stock::{stock, stock_of};
 use crate::swap::{SwapEvent, Takeover};
-use crate::world::Functions;
+use crate::topic::WasmTopic;
+use crate::world::{Functions, WORLDS};
 
 /// Serves the stock policies and those of the operator as WebAssembly components.
 ///
@@ -113,9 +120,10 @@ impl WasmHost {
             .name("policy-keeper".into())
             .spawn(move || keeper.run())
             .map_err(|error| PolicyError::Engine { reason: format!("no thread for the keeper: {error}") })?;
-        let programs = stock().iter().map(|stock| {
-            let program = Program::stock(stock.name, stock, &[]);
-            ((dispatch::WORLD.point, program.name.clone()), Arc::new(program))
+        let stock_policies = WORLDS.into_iter().flat_map(|world| stock_of(world.point).iter().map(move |s| (world, s)));
+        let programs = stock_policies.map(|(world, stock)| {
+            let program = Program::stock(stock.name, stock, world, &[]);
+            ((world.point, program.name.clone()), Arc::new(program))
         });
         let (programs, events) = (RwLock::new(programs.collect()), Mutex::new(Some(events)));
         Ok(WasmHost {
@@ -129,7 +137,7 @@ impl WasmHost {
         })
     }
 
-    /// Serves the stock policy `policy` with these settings under a name of its own. The native twin takes the settings
+    /// Serves the stock dispatch policy `policy` with these settings under a name of its own. The native twin takes the settings
     /// here and now, so that what is wrong with them is known before anything is compiled.
     pub fn add_stock(&self, name: &str, policy: &str, settings: &[(String, String)]) -> Result<(), PolicyError> {
         let key = (dispatch::WORLD.point, Arc::from(name));
@@ -139,7 +147,7 @@ impl WasmHost {
         }
         let twin = native::check(name, policy, settings)?;
         let stock = stock().iter().find(|stock| stock.name == twin.name).expect("each twin has its component");
-        let program = Program::stock(name, stock, settings);
+        let program = Program::stock(name, stock, &dispatch::WORLD, settings);
         programs.insert(key, Arc::new(program));
         Ok(())
     }
@@ -261,7 +269,8 @@ impl WasmHost {
         }
         drop(shadows);
         for cell in self.cells.all() {
-            if &**cell.policy().1 == policy {
+            // Only queue dispatch shows anything to a candidate.
+            if cell.policy().0 == Point::QueueDispatch && &**cell.policy().1 == policy {
                 cell.offer_shadow(&self.runtime, program);
             }
         }
@@ -318,7 +327,12 @@ impl WasmHost {
     }
 
     /// A policy on one destination, in the care of the keeper.
-    fn cell<F: Functions>(&self, policy: &str, destination: &str) -> Result<(Arc<Cell<F>>, Arc<Program>), PolicyError> {
+    fn cell<F: Functions>(
+        &self,
+        policy: &str,
+        destination: &str,
+        settings: &[(String, String)],
+    ) -> Result<(Arc<Cell<F>>, Arc<Program>), PolicyError> {
         let point = F::WORLD.point;
         // Held until the cell is known: a generation that comes now finds it, or is found by it.
         let programs = self.look();
@@ -330,7 +344,7 @@ impl WasmHost {
             return Err(error.clone());
         }
         program.request(&self.runtime);
-        let cell = Arc::new(Cell::<F>::new(&self.runtime, program.clone(), destination));
+        let cell = Arc::new(Cell::<F>::new(&self.runtime, program.clone(), destination, all(settings)));
         let kept: Arc<dyn Kept> = cell.clone();
         self.cells.add(Arc::downgrade(&kept));
         let shadow = self.shadows.lock().unwrap_or_else(PoisonError::into_inner).get(&program.name).cloned();
@@ -340,16 +354,70 @@ impl WasmHost {
         }
         Ok((cell, program.clone()))
     }
+
+    /// The same with what it decided so far.
+    fn incumbent<F: Functions>(
+        &self,
+        policy: &str,
+        destination: &str,
+        settings: &[(String, String)],
+    ) -> Result<Incumbent<F>, PolicyError> {
+        let (cell, program) = self.cell(policy, destination, settings)?;
+        Ok(Incumbent::new(self.runtime.clone(), cell, program))
+    }
+
+    /// The native twin of a stock policy; a component of the operator has none. Its error is that of the settings.
+    fn twin<T>(
+        &self,
+        point: Point,
+        policy: &str,
+        make: impl FnOnce(&NativeHost) -> Result<T, PolicyError>,
+    ) -> Result<Option<T>, PolicyError> {
+        let origin = self.look().get(&(point, Arc::from(policy))).map(|program| program.origin);
+        if origin == Some(PolicyOrigin::Stock) { make(&NativeHost::new()).map(Some) } else { Ok(None) }
+    }
 }
 
 impl PolicyHost for WasmHost {
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
-        let (cell, program) = self.cell(policy, destination)?;
+        let (cell, program) = self.cell(policy, destination, &[])?;
         Ok(Box::new(WasmDispatch::new(self.runtime.clone(), cell, program)))
     }
 
-    fn group_assignment(&self, policy: &str, _destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
-        plugin::native::group_policy(policy)
+    fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
+        let twin = self.twin(Point::GroupAssignment, policy, |twins| twins.group_assignment(policy, destination))?;
+        Ok(Box::new(WasmGroups::new(self.incumbent(policy, destination, &[])?, twin)))
+    }
+
+    fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        let twin = self.twin(Point::TopicDispatch, policy, |twins| twins.topic_dispatch(policy, destination))?;
+        Ok(Box::new(WasmTopic::new(self.incumbent(policy, destination, &[])?, twin)))
+    }
+
+    fn publish_routing(
+        &self,
+        policy: &str,
+        pattern: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn PublishRouting>, PolicyError> {
+        let twin =
+            self.twin(Point::PublishRouting, policy, |twins| twins.publish_routing(policy, pattern, settings))?;
+        Ok(Box::new(WasmRouting::new(self.incumbent(policy, pattern, settings)?, twin)))
+    }
+
+    fn network_filter(
+        &self,
+        policy: &str,
+        connector: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn NetworkFilter>, PolicyError> {
+        let twin =
+            self.twin(Point::NetworkFilter, policy, |twins| twins.network_filter(policy, connector, settings))?;
+        Ok(Box::new(WasmFilter::new(self.incumbent(policy, connector, settings)?, twin)))
+    }
+
+    fn metrics(&self) -> Vec<PolicyMetrics> {
+        self.runtime.memories.metrics()
     }
 
     fn names(&self, point: Point) -> Vec<PolicyInfo> {

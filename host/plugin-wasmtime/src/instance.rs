@@ -8,6 +8,7 @@ use plugin::SymbolTable;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
 use wasmtime::{Store, StoreContextMut, StoreLimitsBuilder, Trap, UpdateDeadline};
 
+use crate::Limits;
 use crate::bindings::{Refusal, Requirements, Setting};
 use crate::cell::{Counters, Seat};
 use crate::engine::Ticker;
@@ -16,6 +17,7 @@ use crate::log_book::LogBook;
 use crate::meter::Meter;
 use crate::program::Exports;
 use crate::runtime::Runtime;
+use crate::stores::Memory;
 use crate::world::{Finder, Functions};
 
 type Describe = TypedFunc<(), (Requirements,)>;
@@ -65,6 +67,8 @@ pub(crate) struct HostState {
     pub(crate) counters: Arc<Counters>,
     pub(crate) policy: Arc<str>,
     pub(crate) destination: Arc<str>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) bounds: Limits,
     call_ms_max: u64,
     /// The calling thread's CPU time when the call under way was first found to last long, and how often it was looked
     /// at since; cleared as a call begins.
@@ -115,6 +119,8 @@ impl<F: Functions> Live<F> {
             counters: seat.counters.clone(),
             policy: seat.policy.clone(),
             destination: seat.destination.clone(),
+            memory: seat.memory.clone(),
+            bounds: *limits,
             call_ms_max: limits.call_ms_max,
             overdue: None,
             log: LogBucket::new(limits),

@@ -45,6 +45,24 @@ pub struct Limits {
     pub log_lines_per_second_max: u32,
     /// Length of a log line. Default 1 KiB.
     pub log_line_bytes_max: usize,
+    /// Message properties that a policy of topics, networks or routing reads. Default 32.
+    pub reads_max: usize,
+    /// Name of such a property. Default 256 bytes.
+    pub read_name_bytes_max: usize,
+    /// Counters that a policy keeps on one destination. Default 32.
+    pub metrics_max: usize,
+    /// Name of such a counter. Default 64 bytes.
+    pub metric_name_bytes_max: usize,
+    /// Keys in the store of a policy on one destination. Default 256.
+    pub store_keys_max: u32,
+    /// Length of such a key. Default 128 bytes.
+    pub store_key_bytes_max: u32,
+    /// Length of a value in the store. Default 4 KiB.
+    pub store_value_bytes_max: u32,
+    /// Keys and values of such a store together. Default 64 KiB.
+    pub store_bytes_max: u32,
+    /// Destinations whose stores and counters are kept although nobody uses them now. Default 10 000.
+    pub memories_max: usize,
     /// The first pause after a failure; it doubles with each further one. Default 1 s: each try of a policy that loops
     /// costs all queues its deadline.
     pub backoff_min: Duration,
@@ -90,6 +108,15 @@ impl Default for Limits {
             instances_live_max: 256,
             log_lines_per_second_max: 20,
             log_line_bytes_max: 1 << 10,
+            reads_max: 32,
+            read_name_bytes_max: 256,
+            metrics_max: 32,
+            metric_name_bytes_max: 64,
+            store_keys_max: 256,
+            store_key_bytes_max: 128,
+            store_value_bytes_max: 4 << 10,
+            store_bytes_max: 64 << 10,
+            memories_max: 10_000,
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
             shadow_percent_max: 10,

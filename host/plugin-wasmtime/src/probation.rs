@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use plugin::Fallback;
+
 use crate::Limits;
 
 /// What calls cost in processor time, as far as they were measured.
@@ -76,6 +78,17 @@ impl Probation {
         let allowed = self.rows.saturating_mul(limits.probation_corrected_percent_max);
         let is_bad = self.rows >= limits.probation_rows_min && self.corrected.saturating_mul(100) > allowed;
         is_bad.then(|| format!("{} of {} answers had to be corrected", self.corrected, self.rows))
+    }
+}
+
+/// What a generation is to blame for when its native twin decides; `None` where it is not.
+pub(crate) fn blame(fallback: Fallback) -> Option<&'static str> {
+    match fallback {
+        Fallback::Trap => Some("it trapped"),
+        Fallback::Deadline => Some("it overran its deadline"),
+        Fallback::WrongLength => Some("it answered another number of rows"),
+        Fallback::BackingOff | Fallback::Refused => Some("it cannot be made an instance"),
+        Fallback::Warming | Fallback::Busy | Fallback::Full => None,
     }
 }
 

@@ -4,14 +4,13 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use plugin::{Columns, Fallback, PolicyError, PolicyOrigin, Property, QueueDispatch, native};
+use plugin::{Columns, Fallback, Point, PolicyError, PolicyOrigin, Property, QueueDispatch, native};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::Limits;
 use crate::bindings::{LIFECYCLE, Requirements, Setting};
 use crate::cell::Seat;
 use crate::check::check;
-use crate::dispatch::WORLD;
 use crate::instance::{Fault, FaultKind, HostState, Live};
 use crate::keeper::Job;
 use crate::runtime::Runtime;
@@ -19,7 +18,7 @@ use crate::stock::Stock;
 use crate::world::{Functions, World};
 
 /// Rows of a policy that leaves the number to the broker.
-const ROWS_DEFAULT: u32 = 256;
+pub(crate) const ROWS_DEFAULT: u32 = 256;
 
 /// A component that may be compiled or not.
 pub(crate) struct Program {
@@ -29,7 +28,7 @@ pub(crate) struct Program {
     pub(crate) world: &'static World,
     pub(crate) bytes: Cow<'static, [u8]>,
     pub(crate) settings: Arc<[Setting]>,
-    /// The native twin and its settings, for a stock policy; round robin for others.
+    /// The native twin and its settings, for a stock policy that dispatches queues; round robin for others.
     native: Option<(&'static native::Twin, Vec<(String, String)>)>,
     /// 0 for a policy that has no generations.
     pub(crate) generation: u64,
@@ -89,12 +88,13 @@ impl Program {
     }
 
     /// A stock policy with these settings, which its native twin must have taken.
-    pub(crate) fn stock(name: &str, stock: &Stock, settings: &[(String, String)]) -> Program {
+    pub(crate) fn stock(name: &str, stock: &Stock, world: &'static World, settings: &[(String, String)]) -> Program {
         let told = settings.iter().map(|(key, value)| Setting { key: key.clone(), value: value.clone() }).collect();
         let bytes = Cow::Borrowed(stock.bytes);
         let origin = PolicyOrigin::Stock;
-        let twin = native::twin(stock.name).map(|twin| (twin, settings.to_vec()));
-        Program { native: twin, ..Program::new(name, stock.description, origin, &WORLD, bytes, told, 0) }
+        let twin = native::twin(stock.name).filter(|_| world.point == Point::QueueDispatch);
+        let twin = twin.map(|twin| (twin, settings.to_vec()));
+        Program { native: twin, ..Program::new(name, stock.description, origin, world, bytes, told, 0) }
     }
 
     /// Who decides what the component cannot.
@@ -181,7 +181,7 @@ impl Program {
         let properties = properties.collect::<Result<Vec<_>, _>>()?;
         let mut columns = Columns::NONE;
         for id in &wanted.columns {
-            let column = Columns::from_id(*id).filter(|_| self.world.columns);
+            let column = Columns::from_id(*id).filter(|_| self.world.column_ids.contains(id));
             columns |= column.ok_or_else(|| self.refused(format!("it wants column {id}, which is not known here")))?;
         }
         if wanted.state_version != 0 && !wanted.restores.contains(&wanted.state_version) {
@@ -204,7 +204,7 @@ impl Program {
         runtime: &Runtime,
         exports: &Exports,
     ) -> Result<Requirements, PolicyError> {
-        let seat = Seat::rehearsal(self.name.clone());
+        let seat = Seat::rehearsal(self.name.clone(), &runtime.limits);
         let made = Live::<F>::new(runtime, &seat, exports);
         let mut live = made.map_err(|fault| self.faulty("instantiation", fault))?;
         live.typecheck(exports).map_err(|fault| self.faulty("its types", fault))?;

@@ -15,6 +15,7 @@ use crate::instance::HostState;
 use crate::keeper::Job;
 use crate::log_book::LogBook;
 use crate::state::Attic;
+use crate::stores::Memories;
 use crate::swap::SwapEvent;
 
 /// Shared by the host, its policies and the keeper.
@@ -30,6 +31,8 @@ pub(crate) struct Runtime {
     pub(crate) live: Arc<AtomicUsize>,
     /// True while the keeper is asked to put instances to sleep.
     pub(crate) crowded: AtomicBool,
+    /// What policies keep beside their instances.
+    pub(crate) memories: Memories,
     jobs: SyncSender<Job>,
     events: SyncSender<SwapEvent>,
 }
@@ -56,6 +59,7 @@ impl Runtime {
             symbols,
             live,
             crowded: AtomicBool::new(false),
+            memories: Memories::default(),
             jobs,
             events,
         })

@@ -2,17 +2,17 @@
 //!
 //! Lifecycle, limits, faults, pauses, sleep and counters know nothing of the world; they are generic over [`Functions`].
 //! A new extension point is a static [`World`], a [`Functions`] for it, and the struct that fills questions and reads
-//! answers; see `dispatch.rs`.
+//! answers; see `routing.rs`, and `dispatch.rs` for the hottest one.
 
 use plugin::{Point, PolicyError};
 use wasmtime::Store;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
 
 use crate::bindings::{LIFECYCLE, Requirements};
-use crate::dispatch;
 use crate::instance::{Fault, HostState};
 use crate::program::{Exports, Program};
 use crate::runtime::Runtime;
+use crate::{dispatch, groups, network, routing, topic};
 
 /// An extension point: what a component of it exports and may ask to be shown.
 pub(crate) struct World {
@@ -23,8 +23,8 @@ pub(crate) struct World {
     pub(crate) interface: &'static str,
     /// The functions of the interface; [`Functions::bind`] gets them in this order.
     pub(crate) functions: &'static [&'static str],
-    /// Whether `requirements.columns` may name columns.
-    pub(crate) columns: bool,
+    /// The columns that `requirements.columns` may name.
+    pub(crate) column_ids: &'static [u32],
     /// Whether `requirements.properties` may name properties.
     pub(crate) properties: bool,
     /// [`Program::rehearse`] for the functions of this world.
@@ -32,7 +32,8 @@ pub(crate) struct World {
 }
 
 /// All the worlds that components may have.
-pub(crate) const WORLDS: [&World; 1] = [&dispatch::WORLD];
+pub(crate) const WORLDS: [&World; 5] =
+    [&dispatch::WORLD, &topic::WORLD, &groups::WORLD, &network::WORLD, &routing::WORLD];
 
 impl World {
     /// What a component of this world exports.

@@ -123,12 +123,16 @@ pub(crate) struct SlotIndex {
 impl SlotIndex {
     /// Follows the table. True if its slots changed.
     pub(crate) fn refresh(&mut self, consumers: &[ConsumerRow]) -> bool {
-        if self.slots.len() == consumers.len() && self.slots.iter().zip(consumers).all(|(slot, row)| *slot == row.slot)
-        {
+        self.refresh_slots(consumers.iter().map(|row| row.slot))
+    }
+
+    /// The same for a table of other rows.
+    pub(crate) fn refresh_slots(&mut self, slots: impl ExactSizeIterator<Item = u32> + Clone) -> bool {
+        if self.slots.len() == slots.len() && self.slots.iter().copied().eq(slots.clone()) {
             return false;
         }
         self.slots.clear();
-        self.slots.extend(consumers.iter().map(|row| row.slot));
+        self.slots.extend(slots);
         self.sorted.clear();
         self.sorted.extend(self.slots.iter().zip(0..).map(|(slot, index)| (*slot, index)));
         self.sorted.sort_unstable();

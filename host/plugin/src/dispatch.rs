@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    CallTimes, Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, Point, PolicyError, Property,
-    SymbolTable,
+    CallTimes, Columns, Corrections, DispatchBatch, GroupAssignment, MemberChange, NetworkFilter, Point, PolicyError,
+    PolicyMetrics, Property, PublishRouting, SymbolTable, TopicDispatch,
 };
 
 /// The dispatch policy of one queue. The core owns it and asks it synchronously.
@@ -237,8 +237,48 @@ pub trait PolicyHost: Send {
         policy.to_owned()
     }
 
+    /// The policy `policy` for the topic `destination`. Cheap likewise. A host may have none.
+    fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        let _ = destination;
+        Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
+    }
+
+    /// The policy `policy` with these settings for what is sent to destinations of `pattern`. Cheap likewise. A
+    /// host may have none.
+    fn publish_routing(
+        &self,
+        policy: &str,
+        pattern: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn PublishRouting>, PolicyError> {
+        let _ = (pattern, settings);
+        Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
+    }
+
+    /// The policy `policy` with these settings for the network connector `connector`. Cheap likewise. A host may have none.
+    fn network_filter(
+        &self,
+        policy: &str,
+        connector: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn NetworkFilter>, PolicyError> {
+        let _ = (connector, settings);
+        Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
+    }
+
+    /// What somebody bound to publish routing beside the configuration: patterns, those of topics with `topic://` in front,
+    /// and names of policies.
+    fn routing_bindings(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// The policies of `point` that can be asked for, by name in ascending order.
     fn names(&self, point: Point) -> Vec<PolicyInfo>;
+
+    /// The counters that policies keep of their own.
+    fn metrics(&self) -> Vec<PolicyMetrics> {
+        Vec::new()
+    }
 
     /// The table in which the core interns the texts of symbol columns.
     fn symbols(&self) -> &Arc<SymbolTable>;

@@ -34,6 +34,11 @@ pub trait GroupAssignment: Send {
         Decided::Policy
     }
 
+    /// So many of the answers of the last question were wrong and were corrected; not called where all were right.
+    fn corrected(&mut self, answers: u64) {
+        let _ = answers;
+    }
+
     /// What happened so far and how it stands.
     fn stats(&self) -> PolicyStats;
 }

@@ -14,6 +14,8 @@ use crate::Digest;
 pub enum Point {
     /// Which consumer gets which message of a queue.
     QueueDispatch,
+    /// Where a message goes that a producer sends.
+    PublishRouting,
 }
 
 impl Point {
@@ -21,6 +23,7 @@ impl Point {
     pub fn name(self) -> &'static str {
         match self {
             Point::QueueDispatch => "queue-dispatch",
+            Point::PublishRouting => "publish-routing",
         }
     }
 
@@ -28,6 +31,7 @@ impl Point {
     pub fn world(self) -> &'static str {
         match self {
             Point::QueueDispatch => "queue-policy",
+            Point::PublishRouting => "routing-policy",
         }
     }
 }
@@ -44,7 +48,8 @@ impl FromStr for Point {
     fn from_str(text: &str) -> Result<Point, String> {
         match text {
             "queue-dispatch" => Ok(Point::QueueDispatch),
-            _ => Err(format!("{text} is no extension point; there is queue-dispatch")),
+            "publish-routing" => Ok(Point::PublishRouting),
+            _ => Err(format!("{text} is no extension point; there are queue-dispatch and publish-routing")),
         }
     }
 }

@@ -25,6 +25,52 @@ pub(crate) fn to_log(broker: &Broker) {
     lines.sort_by_key(|line| std::cmp::Reverse(line.stats.enqueued + line.pending as u64));
     let more = lines.len().saturating_sub(LINES_MAX);
     lines.iter().take(LINES_MAX).for_each(one);
+    for binding in broker.routing() {
+        let (routing, stats) = (&binding.routing, &binding.stats);
+        tracing::info!(
+            name = binding.pattern,
+            policy = binding.policy,
+            state = ?stats.state,
+            rows = stats.rows,
+            batches_fallback = stats.batches_fallback(),
+            as_addressed = routing.as_addressed,
+            replaced = routing.replaced,
+            added = routing.added,
+            dropped = routing.dropped,
+            rejected = routing.rejected,
+            dead_lettered = routing.dead_lettered,
+            corrected = routing.corrected,
+            targets_cut = routing.targets_cut,
+            hops_cut = routing.hops_cut,
+            "report: routing"
+        );
+    }
+    for topic in broker.topics_dispatched().iter().take(LINES_MAX) {
+        tracing::info!(
+            name = topic.name,
+            state = ?topic.stats.state,
+            messages = topic.topic.messages,
+            withheld = topic.topic.withheld,
+            batches_fallback = topic.stats.batches_fallback(),
+            corrected = topic.topic.corrected,
+            "report: topic dispatch policy"
+        );
+    }
+    for kept in broker.policy_metrics().iter().take(LINES_MAX) {
+        for metric in &kept.metrics {
+            tracing::info!(
+                name = &*kept.destination,
+                policy = &*kept.policy,
+                metric = metric.name,
+                total = metric.total,
+                noted = metric.noted,
+                sum = metric.sum,
+                least = metric.least,
+                greatest = metric.greatest,
+                "report: policy metric"
+            );
+        }
+    }
     if more > 0 {
         tracing::info!(more, "report: destinations not told");
     }

@@ -117,6 +117,8 @@ impl Server {
         }
         let (recovered, found) = recover(&mut machine, &*journal)?;
         facts(found).map_err(ServerError::Facts)?;
+        // The facts may say that policies are bound.
+        machine.policies_changed();
         let mut sockets = Vec::new();
         let patience = Instant::now() + Duration::from_millis(config.bind_ms_max);
         for connector in &config.connectors {

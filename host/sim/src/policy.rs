@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use plugin::native::NativeHost;
 use plugin::{
     Columns, Decided, DispatchBatch, GroupAssignment, GroupBatch, GroupMove, LEAVE, MemberChange, Point, PolicyError,
-    PolicyHost, PolicyInfo, PolicyStats, QueueDispatch, SymbolTable,
+    PolicyHost, PolicyInfo, PolicyStats, PublishRouting, QueueDispatch, SymbolTable, TopicDispatch,
 };
 
 use crate::rng::Rng;
@@ -52,6 +52,19 @@ impl PolicyHost for Host {
             return Ok(Box::new(self.nonsense(destination)));
         }
         self.native.group_assignment(policy, destination)
+    }
+
+    fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        self.native.topic_dispatch(policy, destination)
+    }
+
+    fn publish_routing(
+        &self,
+        policy: &str,
+        pattern: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn PublishRouting>, PolicyError> {
+        self.native.publish_routing(policy, pattern, settings)
     }
 
     fn names(&self, point: Point) -> Vec<PolicyInfo> {

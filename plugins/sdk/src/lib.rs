@@ -22,7 +22,7 @@
 //! ```
 //!
 //! There is one policy value per destination and its calls never overlap. A panic ends the instance: the broker decides
-//! that batch itself and makes a new one later. The manual is `wit/policy.wit`.
+//! that batch itself and makes a new one later. The manual is `wit/policy.wit` and `wit/queue.wit`.
 
 /// Generated from the WIT package. Authors need it only for what the trait does not cover.
 #[allow(missing_docs, unreachable_pub, clippy::all)]

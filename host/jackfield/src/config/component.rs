@@ -17,7 +17,7 @@ use crate::policies::NATIVE;
 pub(super) const KEYS: &[Key<Component>] = &[
     Key {
         name: "name",
-        doc: "What dispatch_policy calls it.",
+        doc: "What dispatch_policy, topic_dispatch_policy, message_group_policy or the policy of a [[routing]] calls it.",
         read: |c, raw| check_name(raw).map(|name| c.name = name),
         show: |c| text(&c.name),
     },

@@ -77,7 +77,7 @@ pub(crate) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "policy",
-        doc: "Bounds of dispatch policies that run as WebAssembly components.",
+        doc: "Bounds of policies that run as WebAssembly components.",
         keys: POLICY,
         others: &["stock", "component"],
     },
@@ -284,6 +284,18 @@ const LIMITS: &[Key<Config>] = &[
         },
         show: |c| bytes(c.connection.properties.bytes_max as u64),
     },
+    Key {
+        name: "routing_hops",
+        doc: "Bindings of [[routing]] that one message passes; after them it stays where it is.",
+        read: |c, raw| raw.count(1..=64).map(|count| c.broker.routing_hops_max = count),
+        show: |c| plain(c.broker.routing_hops_max),
+    },
+    Key {
+        name: "routing_targets",
+        doc: "Destinations that [[routing]] sends one message to.",
+        read: |c, raw| raw.count(1..=1024).map(|count| c.broker.routing_targets_max = count),
+        show: |c| plain(c.broker.routing_targets_max),
+    },
 ];
 
 const POLICY: &[Key<Config>] = &[
@@ -370,19 +382,22 @@ pub(crate) const DESTINATION: &[Key<DestinationSettings>] = &[
         show: |d| text(&d.dispatch_policy),
     },
     Key {
+        name: "topic_dispatch_policy",
+        doc: "Which subscriptions get a message and in which order (topics only): \"strict-order\", \"priority\" or\n\
+              \"priority-network\", the same with \"native:\" in front, or the name of a [[policy.component]].\n\
+              Left out: all, in order of arrival (dispatchPolicy).",
+        read: |d, raw| raw.name().map(|name| d.topic_dispatch_policy = Some(name.to_owned())),
+        show: |d| match &d.topic_dispatch_policy {
+            Some(policy) => text(policy),
+            None => Shown::Unset("\"priority\""),
+        },
+    },
+    Key {
         name: "message_group_policy",
         doc: "Which consumer owns a message group (queues only, messageGroupMapFactoryType): \"sticky\" is whoever it\n\
               was given to, \"hash-bucket\" gives groups of a bucket to one consumer, \"consistent-hash\" gives new\n\
-              consumers a share of the groups.",
-        read: |d, raw| {
-            let name = raw.name()?;
-            let known: Vec<&str> = plugin::native::GROUP_POLICIES.iter().map(|(name, _)| *name).collect();
-            if !known.contains(&name.strip_prefix("native:").unwrap_or(name)) {
-                return Err(unknown("group policy", name, &known));
-            }
-            d.message_group_policy = name.to_owned();
-            Ok(())
-        },
+              consumers a share of the groups; the same with \"native:\" in front, or a [[policy.component]].",
+        read: |d, raw| raw.name().map(|name| d.message_group_policy = name.to_owned()),
         show: |d| text(&d.message_group_policy),
     },
     Key {

@@ -12,6 +12,7 @@ mod plugins;
 mod problem;
 mod raw;
 mod read;
+mod routing;
 mod security;
 mod show;
 mod size;
@@ -45,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) broker: broker::Config,
     /// Settings by pattern, in the order of the file.
     pub(crate) destinations: Vec<Destination>,
+    /// Bindings of publish routing, in the order of the file.
+    pub(crate) routing: Vec<Routing>,
     /// Limits of each connection.
     pub(crate) connection: ConnectionLimits,
     /// Threads, buffers and the stop.
@@ -80,6 +83,19 @@ pub(crate) struct Destination {
     pub(crate) pattern: String,
     /// What holds for them.
     pub(crate) settings: broker::DestinationSettings,
+}
+
+/// Binds what is sent to the queues or topics of a pattern to a routing policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Routing {
+    /// True for queues, false for topics.
+    pub(crate) is_queue: bool,
+    /// Which names.
+    pub(crate) pattern: String,
+    /// Name of the policy.
+    pub(crate) policy: String,
+    /// What the policy is told, in the order of the file.
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// Limits of each connection, whatever its connector.
@@ -167,6 +183,7 @@ impl Default for Config {
             ],
             broker: broker::Config::default(),
             destinations: Vec::new(),
+            routing: Vec::new(),
             connection: ConnectionLimits {
                 sessions_max: 10_000,
                 transactions_max: 1000,
@@ -205,7 +222,17 @@ impl Config {
             pattern: message::Pattern::new(entry.pattern.as_str().into()),
             settings: entry.settings.clone(),
         };
-        broker::Config { destinations: self.destinations.iter().map(policy).collect(), ..self.broker.clone() }
+        let binding = |entry: &Routing| broker::Routing {
+            is_queue: entry.is_queue,
+            pattern: message::Pattern::new(entry.pattern.as_str().into()),
+            policy: entry.policy.clone(),
+            settings: entry.settings.clone(),
+        };
+        broker::Config {
+            destinations: self.destinations.iter().map(policy).collect(),
+            routing: self.routing.iter().map(binding).collect(),
+            ..self.broker.clone()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use broker::DestinationSettings;
+use plugin::Point;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -18,7 +19,7 @@ pub(crate) fn read(source: &str, policies: &[String]) -> Result<Config, Vec<Prob
         // A file that is no TOML is read no further: what would be found after the first slip is guesswork.
         return Err(errors.iter().map(|error| syntax_problem(source, error)).collect());
     }
-    let mut reader = Reader { source, policies: policies.to_vec(), problems: Vec::new() };
+    let mut reader = Reader { source, policies: policies.to_vec(), components: Vec::new(), problems: Vec::new() };
     let mut config = Config::default();
     reader.document(document.get_ref(), &mut config);
     if reader.problems.is_empty() {
@@ -33,6 +34,8 @@ pub(super) struct Reader<'s> {
     source: &'s str,
     /// Names that `dispatch_policy` may have.
     pub(super) policies: Vec<String>,
+    /// Names of the components that the file brings.
+    pub(super) components: Vec<String>,
     problems: Vec<Problem>,
 }
 
@@ -42,7 +45,7 @@ pub(super) type Entry<'a> = (&'a Spanned<std::borrow::Cow<'a, str>>, &'a Spanned
 impl Reader<'_> {
     fn document<'a>(&mut self, document: &'a DeTable<'a>, config: &mut Config) {
         let mut names: Vec<&str> = SECTIONS.iter().map(|section| section.name).collect();
-        names.extend(["default_destination", "destination", "connector", "security"]);
+        names.extend(["default_destination", "destination", "routing", "connector", "security"]);
         // First, since it brings names that the others may use.
         let policy = document.get("policy").and_then(|policy| policy.get_ref().as_table());
         if let Some(entry) = policy.and_then(|policy| policy.get_key_value("stock")) {
@@ -50,6 +53,7 @@ impl Reader<'_> {
         }
         if let Some(entry) = policy.and_then(|policy| policy.get_key_value("component")) {
             config.components = self.components(entry);
+            self.components = config.components.iter().map(|component| component.name.clone()).collect();
         }
         for entry @ (key, value) in document {
             match key.get_ref().as_ref() {
@@ -57,6 +61,7 @@ impl Reader<'_> {
                     let mut settings = config.broker.default_destination.clone();
                     self.section("default_destination", entry, DESTINATION, &[], &mut settings);
                     self.policy(value, "default_destination.", &settings.dispatch_policy);
+                    self.other_policies(value, "default_destination.", &settings);
                     config.broker.default_destination = settings;
                 }
                 "destination" => {
@@ -64,6 +69,7 @@ impl Reader<'_> {
                         config.destinations.extend(self.destination(&path, table));
                     }
                 }
+                "routing" => config.routing = self.routings(entry),
                 "connector" => self.connectors(entry, config),
                 "security" => config.security = self.security(entry),
                 name => match SECTIONS.iter().find(|section| section.name == name) {
@@ -183,6 +189,22 @@ impl Reader<'_> {
                 }
             }
         }
+        self.other_policies(entry, path, &settings);
+        if let (Some(value), true) = (table.get("topic_dispatch_policy"), table.contains_key("queue")) {
+            let fault = Fault::new("a queue has no topic dispatch policy", "write dispatch_policy for queues");
+            self.report(value.span(), format!("{path}topic_dispatch_policy"), true, fault);
+        }
+        let (is_queue, pattern) = self.pattern(path, entry, table)?;
+        (self.problem_count() == problems_before).then_some(Destination { is_queue, pattern, settings })
+    }
+
+    /// What `queue` or `topic` of a section names; one of them must be there.
+    pub(super) fn pattern(
+        &mut self,
+        path: &str,
+        entry: &Spanned<DeValue<'_>>,
+        table: &DeTable<'_>,
+    ) -> Option<(bool, String)> {
         let is_queue = table.contains_key("queue");
         let value = match (table.get("queue"), table.get("topic")) {
             (Some(value), None) | (None, Some(value)) => value,
@@ -205,10 +227,7 @@ impl Reader<'_> {
             Ok(name.to_owned())
         });
         match name {
-            Ok(name) if self.problem_count() == problems_before => {
-                Some(Destination { is_queue, pattern: name, settings })
-            }
-            Ok(_) => None,
+            Ok(name) => Some((is_queue, name)),
             Err(fault) => {
                 let key = if is_queue { "queue" } else { "topic" };
                 self.report(value.span(), format!("{path}{key}"), true, fault);
@@ -224,6 +243,25 @@ impl Reader<'_> {
             let known: Vec<&str> = self.policies.iter().map(String::as_str).collect();
             let fault = unknown("policy", policy, &known);
             self.report(value.span(), format!("{path}dispatch_policy"), true, fault);
+        }
+    }
+
+    /// The same for the policies of other extension points.
+    fn other_policies(&mut self, value: &Spanned<DeValue<'_>>, path: &str, settings: &DestinationSettings) {
+        let (topic, group) = (settings.topic_dispatch_policy.as_deref(), Some(&*settings.message_group_policy));
+        let named = [
+            ("topic_dispatch_policy", "policy", Point::TopicDispatch, topic),
+            ("message_group_policy", "group policy", Point::GroupAssignment, group),
+        ];
+        for (key, what, point, policy) in named {
+            let Some(policy) = policy else { continue };
+            let known = crate::policies::names_of(point);
+            if !known.iter().chain(&self.components).any(|known| known == policy) {
+                let value = value.get_ref().get(key).unwrap_or(value);
+                let known: Vec<&str> = known.iter().chain(&self.components).map(String::as_str).collect();
+                let fault = unknown(what, policy, &known);
+                self.report(value.span(), format!("{path}{key}"), true, fault);
+            }
         }
     }
 

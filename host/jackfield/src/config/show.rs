@@ -9,7 +9,7 @@ use plugin::native;
 
 use super::keys::{DESTINATION, Key, QUEUES_ONLY, SECTIONS, Shown, list, text};
 use super::security::User;
-use super::{Config, component, connector, security, stock};
+use super::{Config, component, connector, routing, security, stock};
 
 const HEAD: &str = "\
 # Jackfield, a message broker. Every key is shown with its value; a key that is left out has its default.
@@ -46,7 +46,8 @@ const STOCK_POLICY_EXAMPLE: &str = "\
 ";
 
 const COMPONENTS: &str = "
-# Dispatch policies of your own: WebAssembly components, for dispatch_policy to name.
+# Policies of your own: WebAssembly components. dispatch_policy, topic_dispatch_policy, message_group_policy and the
+# policy of a [[routing]] name them.
 # settings: what the component is told when it is made; which ones it knows is its author's choice.
 ";
 
@@ -71,6 +72,21 @@ const DESTINATIONS: &str = "
 # queue = \"ORDERS.>\"
 # dispatch_policy = \"least-in-flight\"
 # dead_letter_queue = \"ORDERS-DLQ\"
+";
+
+const ROUTING: &str = "
+# Where messages go that producers send to the queues or topics of a pattern (queue or topic, as above): elsewhere, there
+# as well, nowhere, back with an error, to the dead letters. The most specific pattern wins. Asked when a send comes in,
+# within a transaction when it commits (compositeQueue, compositeTopic, filteredDestination, mirroredQueue).
+# settings: what the policy is told; the first lines of a stock policy say which ones it knows.
+";
+
+const ROUTING_EXAMPLE: &str = "\
+#
+# [[routing]]
+# queue = \"ORDERS.>\"
+# policy = \"content-based\"
+# settings = { \"to EU.ORDERS\" = \"region = 'eu'\", \"also AUDIT\" = \"amount > 10000\" }
 ";
 
 const SECURITY: &str = "
@@ -147,6 +163,7 @@ pub(crate) fn show(config: &Config) -> String {
         }
     }
     destinations(&mut out, config);
+    routings(&mut out, config);
     security(&mut out, config);
     out
 }
@@ -204,6 +221,21 @@ fn components(out: &mut String, config: &Config) {
     }
 }
 
+fn routings(out: &mut String, config: &Config) {
+    out.push_str(ROUTING);
+    for key in routing::KEYS {
+        comment(out, &format!("{}: {}", key.name, key.doc));
+    }
+    out.push_str(ROUTING_EXAMPLE);
+    for of in &config.routing {
+        let kind = if of.is_queue { "queue" } else { "topic" };
+        let Shown::Value(pattern) = text(&of.pattern) else { continue };
+        push(out, format_args!("[[routing]]\n{kind} = {pattern}\n"));
+        keys(out, routing::KEYS, of, false);
+        settings(out, &of.settings);
+    }
+}
+
 fn settings(out: &mut String, settings: &[(String, String)]) {
     let settings = settings.iter().filter_map(|(name, value)| match (text(name), text(value)) {
         (Shown::Value(name), Shown::Value(value)) => Some(format!("{name} = {value}")),
@@ -221,7 +253,11 @@ fn destinations(out: &mut String, config: &Config) {
         let kind = if policy.is_queue { "queue" } else { "topic" };
         let Shown::Value(pattern) = text(&policy.pattern) else { continue };
         push(out, format_args!("[[destination]]\n{kind} = {pattern}\n"));
-        for key in DESTINATION.iter().filter(|key| policy.is_queue || !QUEUES_ONLY.contains(&key.name)) {
+        let shown = |key: &&Key<_>| match policy.is_queue {
+            true => key.name != "topic_dispatch_policy",
+            false => !QUEUES_ONLY.contains(&key.name),
+        };
+        for key in DESTINATION.iter().filter(shown) {
             one(out, key, &policy.settings);
         }
     }

@@ -79,6 +79,25 @@ fn each_single_mistake_is_told_with_its_remedy() {
         ),
         ("[[destination]]\ntopic = \"A\"\nmessage_groups = 9\n", &["destination[1].message_groups", "queues only"]),
         ("[[destination]]\ntopic = \"A\"\ndispatch_policy = \"round-robin\"\n", &["a topic has no dispatch policy"]),
+        (
+            "[[destination]]\nqueue = \"A\"\ntopic_dispatch_policy = \"priority\"\n",
+            &["a queue has no topic dispatch policy", "dispatch_policy"],
+        ),
+        (
+            "[[destination]]\ntopic = \"A\"\ntopic_dispatch_policy = \"priorty\"\n",
+            &["destination[1].topic_dispatch_policy", "did you mean priority?"],
+        ),
+        ("[[routing]]\nqueue = \"A\"\n", &["line 1: routing[1]", "has no policy", "content-based"]),
+        ("[[routing]]\npolicy = \"wiretap\"\n", &["routing[1]", "neither queue nor topic"]),
+        ("[[routing]]\nqueue = \"A\"\npolicy = \"wiretab\"\n", &["routing[1].policy", "did you mean wiretap?"]),
+        (
+            "[[routing]]\nqueue = \"A\"\npolicy = \"native:wiretap\"\nsettings = { target = \"B\" }\n",
+            &["routing[1].settings", "setting target = B is unknown; known are targets"],
+        ),
+        (
+            "[[routing]]\nqueue = \"A\"\npolicy = \"wiretap\"\n[[routing]]\nqueue = \"A\"\npolicy = \"sampling\"\n",
+            &["routing[2]", "the pattern of another one"],
+        ),
         ("[destination]\nqueue = \"A\"\n", &["no list of sections", "[[destination]]"]),
         ("[[connector]]\nname = \"a\"\n", &["line 1: connector[1]", "has no uri", "tcp://"]),
         (
@@ -257,6 +276,11 @@ dispatch_policy = \"native:even\"
 [[destination]]
 topic = \"PRICES.*\"
 memory_limit = 0x100000
+topic_dispatch_policy = \"priority\"
+[[routing]]
+topic = \"EVENTS.>\"
+policy = \"by-region\"
+settings = { b = \"1\", a = \"2\" }
 [security]
 users = [{ name = \"a\", password = \"b\", groups = [\"g\"] }]
 anonymous_access = true
@@ -310,6 +334,10 @@ admin = [\"*\"]
     assert_eq!(&*orders.dead_letter_queue, "ActiveMQ.DLQ", "entries are not merged (row P05)");
     assert_eq!(&*broker.settings(true, "OTHER").dead_letter_queue, "DEAD");
     assert_eq!(broker.settings(false, "PRICES.ACME").memory_bytes_limit, 1 << 20);
+    assert_eq!(broker.settings(false, "PRICES.ACME").topic_dispatch_policy.as_deref(), Some("priority"));
+    let routing = &broker.routing[0];
+    assert_eq!((routing.is_queue, &**routing.pattern.text(), &*routing.policy), (false, "EVENTS.>", "by-region"));
+    assert_eq!(routing.settings[0].0, "b", "in the order of the file");
     let again =
         read(&show(&config).replace("(not shown)", "0123456789abcdef"), &names()).expect("what is shown can be read");
     assert_eq!(show(&again), show(&config));
@@ -339,7 +367,7 @@ fn the_commented_examples_are_correct() {
         source.push('\n');
     }
     let config = read(&source, &names()).unwrap_or_else(|problems| panic!("{problems:#?}\n{source}"));
-    let found = (config.destinations.len(), config.components.len(), config.stock_policies.len());
-    assert_eq!(found, (1, 1, 1));
+    let found = (config.destinations.len(), config.components.len(), config.stock_policies.len(), config.routing.len());
+    assert_eq!(found, (1, 1, 1, 1));
     assert_eq!(config.broker.default_destination.individual_dead_letter_prefix.as_deref(), Some("ActiveMQ.DLQ.Queue."));
 }

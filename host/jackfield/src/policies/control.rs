@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use message::Fact;
+use plugin::PolicyHost;
 use plugin_wasmtime::{KeptState, Prepared, ShadowReport, Sides, SwapEvent, Takeover, WasmHost};
 use registry::{
     Bound, Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed,
@@ -15,6 +16,8 @@ use registry::{
     Trouble, Wish,
 };
 use server::{HandError, PolicyHand};
+
+use super::NATIVE;
 
 /// How often what policies remember is kept for the next run.
 const STATES_INTERVAL: Duration = Duration::from_secs(10);
@@ -66,6 +69,13 @@ impl Control {
             };
             if let Some(active) = examine(registry.running(name)) {
                 self.host.install(&active);
+                // While a routing policy is being compiled messages would pass by it unasked.
+                let routes = |(point, _, policy): (Point, &str, &str)| point == Point::PublishRouting && policy == name;
+                if registry.bindings().any(routes)
+                    && let Err(error) = self.host.compile(&active)
+                {
+                    tracing::error!(%error, generation = active.generation(), "a deployed policy cannot be run");
+                }
                 prepared.insert((name.to_owned(), active.generation()), active);
             }
             if let Some(shadow) = examine(registry.shadow(name)) {
@@ -103,17 +113,21 @@ impl Control {
         if states.is_empty() {
             return;
         }
-        let states = states.into_iter().map(|state| {
-            let bytes = Bytes::copy_from_slice(&state.bytes);
-            let kept = State { policy: state.policy, generation: state.generation, format: state.format, bytes };
-            (state.destination, (kept.format != 0).then_some(kept))
-        });
         let mut next = self.look();
-        let done = next.keep_states(Point::QueueDispatch, states.collect());
-        if done.facts.is_empty() {
+        let mut facts = Vec::new();
+        for point in [Point::QueueDispatch, Point::PublishRouting] {
+            let theirs = states.iter().filter(|state| state.point == to_plugin(point)).map(|state| {
+                let bytes = Bytes::copy_from_slice(&state.bytes);
+                let (policy, generation, format) = (state.policy.clone(), state.generation, state.format);
+                let kept = State { policy, generation, format, bytes };
+                (state.destination.clone(), (format != 0).then_some(kept))
+            });
+            facts.extend(next.keep_states(point, theirs.collect()).facts);
+        }
+        if facts.is_empty() {
             return;
         }
-        match self.keep(done.facts) {
+        match self.keep(facts) {
             Ok(()) => self.publish(next),
             Err(error) => tracing::debug!(%error, "what policies remember was not kept"),
         }
@@ -213,6 +227,23 @@ impl Control {
         Ok(())
     }
 
+    /// Says whether a policy of the program or of its configuration decides at this point; the registry knows the others.
+    /// One for publish routing is compiled before messages meet it: meanwhile they would pass by it unasked.
+    fn check_serves(&self, point: Point, policy: &str) -> Result<(), ControlError> {
+        if !self.taken.contains_key(policy) {
+            return Ok(());
+        }
+        let native = policy.strip_prefix(NATIVE);
+        let names = self.host.names(to_plugin(point));
+        if !names.iter().any(|info| info.name == native.unwrap_or(policy)) {
+            return Err(ControlError::Refused(format!("policy {policy} decides nothing for {point}")));
+        }
+        match point {
+            Point::PublishRouting if native.is_none() => self.host.prepare(policy).map_err(refused),
+            _ => Ok(()),
+        }
+    }
+
     fn keep(&self, facts: Vec<Fact>) -> Result<(), ControlError> {
         if facts.is_empty() {
             return Ok(());
@@ -244,6 +275,10 @@ impl PolicyControl for Control {
         let next = self.look().plug_in(&wish.name).map_or(1, |plug_in| plug_in.next);
         let made =
             self.host.prepare_generation(&wish.name, next, wish.bytes.to_vec(), &wish.settings).map_err(refused)?;
+        if wish.shadow && made.point() != plugin::Point::QueueDispatch {
+            let reason = format!("a candidate for {} cannot look on; deploy it without shadow", made.point());
+            return Err(ControlError::Refused(reason));
+        }
         let (state_format, restores) = made.states();
         let key = (wish.name.clone(), next);
         let deploy = Deploy {
@@ -301,7 +336,9 @@ impl PolicyControl for Control {
     }
 
     fn bind(&self, point: Point, pattern: &str, policy: &str) -> Result<(), ControlError> {
-        self.change(&mut self.lock(), |registry| registry.bind(point, pattern, policy)).map(drop)
+        let mut prepared = self.lock();
+        self.check_serves(point, policy)?;
+        self.change(&mut prepared, |registry| registry.bind(point, pattern, policy)).map(drop)
     }
 
     fn unbind(&self, point: Point, pattern: &str) -> Result<(), ControlError> {
@@ -441,6 +478,7 @@ fn watch(control: &Weak<Control>, events: &Receiver<SwapEvent>) {
 fn to_plugin(point: Point) -> plugin::Point {
     match point {
         Point::QueueDispatch => plugin::Point::QueueDispatch,
+        Point::PublishRouting => plugin::Point::PublishRouting,
     }
 }
 

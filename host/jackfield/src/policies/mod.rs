@@ -1,4 +1,4 @@
-//! The dispatch policies of this program: the stock ones as components, and their native twins by `native:` in front.
+//! The policies of this program: the stock ones as components, and their native twins by `native:` in front.
 
 mod control;
 #[cfg(test)]
@@ -9,20 +9,28 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
 use plugin::native::NativeHost;
-use plugin::{GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, QueueDispatch, SymbolTable};
+use plugin::{
+    GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PublishRouting, QueueDispatch,
+    SymbolTable, TopicDispatch,
+};
 use plugin_wasmtime::{Limits, WasmHost};
 use registry::Registry;
 
 pub(crate) use self::control::Control;
-use crate::config::{Component, StockPolicy};
+use crate::config::{Component, Config, StockPolicy};
 
 /// Stands in front of the name of a native policy.
 pub(crate) const NATIVE: &str = "native:";
 
 /// The names that `dispatch_policy` may have, the stock policies first.
 pub(crate) fn names() -> Vec<String> {
-    let stock = plugin_wasmtime::stock().iter().map(|stock| stock.name.to_owned());
-    let native = NativeHost::new().names(Point::QueueDispatch).into_iter().map(|info| format!("{NATIVE}{}", info.name));
+    names_of(Point::QueueDispatch)
+}
+
+/// The names that policies of an extension point may have, the stock policies first.
+pub(crate) fn names_of(point: Point) -> Vec<String> {
+    let stock = plugin_wasmtime::stock_of(point).iter().map(|stock| stock.name.to_owned());
+    let native = NativeHost::new().names(point).into_iter().map(|info| format!("{NATIVE}{}", info.name));
     stock.chain(native).collect()
 }
 
@@ -75,7 +83,9 @@ impl Policies {
 
 /// Names that no deployed policy may have, and where each comes from.
 fn taken(stock: &[StockPolicy], components: &[Component]) -> BTreeMap<String, String> {
-    let own = names().into_iter().map(|name| (name, "the program itself".to_owned()));
+    let points = [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::NetworkFilter];
+    let points = points.into_iter().chain([Point::PublishRouting]);
+    let own = points.flat_map(names_of).map(|name| (name, "the program itself".to_owned()));
     let named = stock.iter().flat_map(|stock| [stock.name.clone(), format!("{NATIVE}{}", stock.name)]);
     let own = own.chain(named.map(|name| (name, "[[policy.stock]] of jackfield.toml".to_owned())));
     let from_file =
@@ -88,6 +98,42 @@ fn add(host: &WasmHost, component: &Component) -> anyhow::Result<()> {
     let what = || format!("policy.component {name}, file {}", file.display());
     let bytes = std::fs::read(file).with_context(what)?;
     host.add(name, bytes, settings).with_context(what)
+}
+
+impl Policies {
+    /// Says which policies that the configuration names cannot be had there: a component serves the point that its exports
+    /// say.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), Vec<anyhow::Error>> {
+        let mut errors = Vec::new();
+        let mut served = |point: Point, policy: &str, of: String| {
+            let known: Vec<String> = self.names(point).into_iter().map(|info| info.name).collect();
+            if !known.iter().any(|name| name == policy) {
+                let error = PolicyError::Unknown { policy: policy.to_owned(), known };
+                errors.push(anyhow::Error::new(error).context(of));
+            }
+        };
+        let settings = config.destinations.iter().map(|entry| (entry.pattern.as_str(), &entry.settings));
+        for (pattern, settings) in settings.chain([("default_destination", &config.broker.default_destination)]) {
+            served(Point::QueueDispatch, &settings.dispatch_policy, format!("dispatch_policy of {pattern}"));
+            if let Some(policy) = &settings.topic_dispatch_policy {
+                served(Point::TopicDispatch, policy, format!("topic_dispatch_policy of {pattern}"));
+            }
+            let group_policy = &settings.message_group_policy;
+            served(Point::GroupAssignment, group_policy, format!("message_group_policy of {pattern}"));
+        }
+        for routing in &config.routing {
+            served(Point::PublishRouting, &routing.policy, format!("routing of {}", routing.pattern));
+        }
+        // Nothing passes a routing policy unasked while it is being compiled: stock ones have their native twins, those of
+        // the operator are compiled now.
+        let custom = config.components.iter().filter(|c| config.routing.iter().any(|routing| routing.policy == c.name));
+        for component in custom {
+            if let Err(error) = self.components.prepare(&component.name) {
+                errors.push(anyhow::Error::new(error).context(format!("policy.component {}", component.name)));
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
 }
 
 impl PolicyHost for Policies {
@@ -109,6 +155,35 @@ impl PolicyHost for Policies {
     fn policy_for(&self, policy: &str, destination: &str) -> String {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         registry.bound(registry::Point::QueueDispatch, destination).unwrap_or(policy).to_owned()
+    }
+
+    fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        match policy.strip_prefix(NATIVE) {
+            Some(native) => self.native.topic_dispatch(native, destination),
+            None => self.components.topic_dispatch(policy, destination),
+        }
+    }
+
+    fn publish_routing(
+        &self,
+        policy: &str,
+        pattern: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn PublishRouting>, PolicyError> {
+        match policy.strip_prefix(NATIVE) {
+            Some(native) => self.native.publish_routing(native, pattern, settings),
+            None => self.components.publish_routing(policy, pattern, settings),
+        }
+    }
+
+    fn routing_bindings(&self) -> Vec<(String, String)> {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let routing = registry.bindings().filter(|(point, ..)| *point == registry::Point::PublishRouting);
+        routing.map(|(_, pattern, policy)| (pattern.to_owned(), policy.to_owned())).collect()
+    }
+
+    fn metrics(&self) -> Vec<PolicyMetrics> {
+        self.components.metrics()
     }
 
     fn names(&self, point: Point) -> Vec<PolicyInfo> {

@@ -330,6 +330,56 @@ fn a_policy_lives_on_a_running_broker() {
     house.stop();
 }
 
+/// A routing policy is deployed, bound, exchanged and taken back like any other, and found again after a restart.
+#[test]
+fn a_routing_policy_is_changed_on_a_running_broker() {
+    let routing = Point::PublishRouting;
+    let table = |to: &str| vec![("property".into(), "region".into()), ("=eu".into(), to.into())];
+    let stock = plugin_wasmtime::stock_of(plugin::Point::PublishRouting);
+    let bytes = stock.iter().find(|stock| stock.name == "header-table").expect("a stock policy").bytes;
+    let deploy = |to: &str| Wish { settings: table(to), ..wish("router", bytes.to_vec()) };
+    let send = |house: &House| {
+        let mut client = Stomp::connect(house.stomp);
+        client.send("SEND\ndestination:/queue/ORDERS\nregion:eu\npersistent:true\nreceipt:r\n\nx");
+        assert!(client.frame().starts_with("RECEIPT"));
+    };
+    let came = |house: &House, queue: &str| {
+        let mut client = Stomp::connect(house.stomp);
+        client.subscribe(queue);
+        assert!(client.frame().starts_with("MESSAGE"), "{queue}");
+    };
+    let home = tempfile::tempdir().expect("a folder");
+    let house = House::start(home.path());
+    let shadow = Wish { shadow: true, ..deploy("EU") };
+    assert!(house.control.deploy(shadow).expect_err("no candidates").to_string().contains("cannot look on"));
+    assert_eq!(house.control.deploy(deploy("EU")), Ok(1));
+    for (point, policy) in [(POINT, "router"), (POINT, "wiretap"), (routing, "round-robin")] {
+        let error = house.control.bind(point, "ORDERS", policy).expect_err("another point").to_string();
+        assert!(error.contains("decides nothing for"), "{error}");
+    }
+    send(&house);
+    came(&house, "ORDERS");
+    house.control.bind(routing, "ORDERS", "router").expect("bound");
+    house.control.bind(routing, "topic://PRICES.>", "router").expect("bound");
+    send(&house);
+    came(&house, "EU");
+    assert_eq!(house.control.deploy(deploy("EU2")), Ok(2));
+    send(&house);
+    came(&house, "EU2");
+    house.stop();
+
+    let house = House::start(home.path());
+    send(&house);
+    came(&house, "EU2");
+    assert_eq!(house.control.rollback("router", None), Ok(1));
+    send(&house);
+    came(&house, "EU");
+    house.control.unbind(routing, "ORDERS").expect("unbound");
+    send(&house);
+    came(&house, "ORDERS");
+    house.stop();
+}
+
 /// Each bad input is refused with its reason, and nothing of it is kept.
 #[test]
 fn bad_components_are_refused_by_name() {

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{SettingFault, Twin, group_policy, twin, twins};
-use crate::{GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, QueueDispatch, SymbolTable};
+use super::{GROUP_POLICIES, NETWORK, ROUTING, SettingFault, TOPIC, Twin, group_policy, twin, twins};
+use crate::{
+    GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyOrigin, PublishRouting,
+    QueueDispatch, SymbolTable, TopicDispatch,
+};
 
 /// Serves the native policies under the names of the stock ones, and under names of the operator's with settings.
 #[derive(Debug, Default)]
@@ -35,6 +38,11 @@ impl NativeHost {
         self.named.insert(name.to_owned(), Named { twin, settings: settings.to_vec() });
         Ok(())
     }
+
+    fn unknown(&self, point: Point, policy: &str) -> PolicyError {
+        let known = self.names(point).into_iter().map(|info| info.name).collect();
+        PolicyError::Unknown { policy: policy.to_owned(), known }
+    }
 }
 
 /// The twin of the stock policy `policy`, if there is one and it takes these settings; `name` is for the error.
@@ -59,12 +67,7 @@ impl PolicyHost for NativeHost {
         let (twin, settings) = match (twin(policy), self.named.get(policy)) {
             (Some(twin), _) => (twin, &[][..]),
             (None, Some(named)) => (named.twin, &named.settings[..]),
-            (None, None) => {
-                return Err(PolicyError::Unknown {
-                    policy: policy.to_owned(),
-                    known: self.names(Point::QueueDispatch).into_iter().map(|info| info.name).collect(),
-                });
-            }
+            (None, None) => return Err(self.unknown(Point::QueueDispatch, policy)),
         };
         twin.make(settings).map_err(|faults| refused(policy, &faults))
     }
@@ -73,19 +76,52 @@ impl PolicyHost for NativeHost {
         group_policy(policy)
     }
 
+    fn topic_dispatch(&self, policy: &str, _destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        let twin = TOPIC.iter().find(|twin| twin.name == policy);
+        Ok((twin.ok_or_else(|| self.unknown(Point::TopicDispatch, policy))?.make)())
+    }
+
+    fn publish_routing(
+        &self,
+        policy: &str,
+        _pattern: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn PublishRouting>, PolicyError> {
+        let twin = ROUTING.iter().find(|twin| twin.name == policy);
+        let twin = twin.ok_or_else(|| self.unknown(Point::PublishRouting, policy))?;
+        (twin.make)(settings).map_err(|reason| PolicyError::Refused { policy: policy.to_owned(), reason })
+    }
+
+    fn network_filter(
+        &self,
+        policy: &str,
+        _connector: &str,
+        settings: &[(String, String)],
+    ) -> Result<Box<dyn NetworkFilter>, PolicyError> {
+        let twin = NETWORK.iter().find(|twin| twin.name == policy);
+        let twin = twin.ok_or_else(|| self.unknown(Point::NetworkFilter, policy))?;
+        (twin.make)(settings).map_err(|reason| PolicyError::Refused { policy: policy.to_owned(), reason })
+    }
+
     fn names(&self, point: Point) -> Vec<PolicyInfo> {
-        if point != Point::QueueDispatch {
-            return Vec::new();
+        let mut all: Vec<(&str, &str)> = match point {
+            Point::QueueDispatch => twins().iter().map(|twin| (twin.name, twin.description)).collect(),
+            Point::PublishRouting => ROUTING.iter().map(|twin| (twin.name, twin.description)).collect(),
+            Point::GroupAssignment => GROUP_POLICIES.to_vec(),
+            Point::TopicDispatch => TOPIC.iter().map(|twin| (twin.name, twin.description)).collect(),
+            Point::NetworkFilter => NETWORK.iter().map(|twin| (twin.name, twin.description)).collect(),
+            Point::Auth => Vec::new(),
+        };
+        if point == Point::QueueDispatch {
+            all.extend(self.named.iter().map(|(name, named)| (name.as_str(), named.twin.description)));
+            all.sort_unstable();
         }
-        let info = |name: &str, description: &str| PolicyInfo {
+        let info = |(name, description): (&str, &str)| PolicyInfo {
             name: name.to_owned(),
             description: description.to_owned(),
             origin: PolicyOrigin::Native,
         };
-        let mut all: Vec<_> = twins().iter().map(|twin| info(twin.name, twin.description)).collect();
-        all.extend(self.named.iter().map(|(name, named)| info(name, named.twin.description)));
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
+        all.into_iter().map(info).collect()
     }
 
     fn symbols(&self) -> &Arc<SymbolTable> {
@@ -108,6 +144,18 @@ mod tests {
         assert_eq!(host.names(Point::QueueDispatch).len(), twins().len() + 1);
         for info in host.names(Point::QueueDispatch) {
             assert!(host.queue_dispatch(&info.name, "orders").is_ok());
+        }
+        for info in host.names(Point::TopicDispatch) {
+            assert!(host.topic_dispatch(&info.name, "prices").is_ok());
+        }
+        for info in host.names(Point::GroupAssignment) {
+            assert!(host.group_assignment(&info.name, "orders").is_ok());
+        }
+        for info in host.names(Point::PublishRouting) {
+            assert!(host.publish_routing(&info.name, "orders", &[]).is_ok());
+        }
+        for info in host.names(Point::NetworkFilter) {
+            assert!(host.network_filter(&info.name, "north", &[]).is_ok());
         }
         let error = host.queue_dispatch("lottery", "orders").err().expect("no such policy");
         assert_eq!(

@@ -11,14 +11,17 @@ mod hash_bucket;
 mod host;
 mod latency_aware;
 mod least_in_flight;
+mod network;
 mod priority;
 mod round_robin;
+mod routing;
 mod settings;
 mod sticky;
 mod sticky_group;
 mod strict_order;
 #[cfg(test)]
 mod testing;
+mod topic;
 mod weighted;
 
 pub use self::consistent_hash::ConsistentHash;
@@ -26,9 +29,12 @@ pub use self::groups::{GROUP_POLICIES, group_policy};
 pub use self::hash_bucket::HashBucket;
 pub use self::host::{NativeHost, check};
 pub use self::least_in_flight::LeastInFlight;
+pub use self::network::{DataResidency, HeaderRedaction, IncludeExclude, NETWORK, NetworkTwin, RateLimit};
 pub use self::round_robin::RoundRobin;
+pub use self::routing::{ContentBased, HeaderTable, PartitionByKey, ROUTING, RoutingTwin, Sampling, Wiretap};
 pub use self::settings::SettingFault;
 pub use self::sticky_group::Sticky;
+pub use self::topic::{Priority, PriorityNetwork, StrictOrder, TOPIC, TopicTwin};
 
 use self::give::Native;
 use crate::QueueDispatch;

@@ -119,7 +119,7 @@ impl Failure {
                 RefusalKind::InvalidSelector => "InvalidSelectorException",
                 RefusalKind::ResourceAllocation => "ResourceAllocationException",
                 RefusalKind::IllegalState => "IllegalStateException",
-                RefusalKind::Transaction => "JMSException",
+                RefusalKind::Transaction | RefusalKind::Rejected => "JMSException",
                 RefusalKind::Security => "java.lang.SecurityException",
                 RefusalKind::Closing => "java.io.IOException",
             },

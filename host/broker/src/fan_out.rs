@@ -1,0 +1,155 @@
+//! Topic dispatch: a policy takes subscriptions out of a message's fan-out and ranks the others. Topics without one, the
+//! default, pay nothing: their messages go to all that match, in order of arrival.
+
+use message::{Destination, DestinationKind, Message, Text};
+use plugin::{Columns, FanOut, FanOutCheck, Messages, PolicyStats, Scalar, SubscriptionRow, TopicDispatch};
+use rustc_hash::FxHashMap;
+
+use crate::Config;
+use crate::broker::Broker;
+use crate::line::LineKind;
+use crate::routing::{number_of, property_of};
+use crate::slots::Key;
+
+/// The policies of topics, made with a topic's first message.
+#[derive(Default)]
+pub(crate) struct TopicPolicies {
+    /// True if the configuration names one for any topic.
+    named: bool,
+    /// `None` for a topic without one. An entry goes with its topic.
+    of: FxHashMap<Text, Option<TopicPolicy>>,
+    check: FanOutCheck,
+    table: Vec<SubscriptionRow>,
+    answer: FanOut,
+    order: Vec<usize>,
+}
+
+struct TopicPolicy {
+    policy: Box<dyn TopicDispatch>,
+    stats: TopicStats,
+}
+
+/// What became of the messages of one topic, rising since its first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicStats {
+    /// Messages asked about.
+    pub messages: u64,
+    /// Copies that the policy took away.
+    pub withheld: u64,
+    /// Answers that had to be corrected.
+    pub corrected: u64,
+}
+
+/// One topic with a policy as it stands.
+#[derive(Debug)]
+pub struct TopicReport {
+    /// Qualified name.
+    pub name: String,
+    /// What became of the messages.
+    pub topic: TopicStats,
+    /// The policy's own counters.
+    pub stats: PolicyStats,
+}
+
+impl TopicPolicies {
+    pub(crate) fn new(config: &Config) -> TopicPolicies {
+        let named = config.default_destination.topic_dispatch_policy.is_some()
+            || config.destinations.iter().any(|policy| policy.settings.topic_dispatch_policy.is_some());
+        TopicPolicies { named, ..TopicPolicies::default() }
+    }
+
+    /// The topic is gone.
+    pub(crate) fn forget(&mut self, topic: &Text) {
+        self.of.remove(topic);
+    }
+}
+
+impl Broker {
+    /// Leaves in `wanted` the subscriptions that get the message, in the order in which they are served.
+    pub(crate) fn rank(&mut self, message: &Message, wanted: &mut Vec<Key>) {
+        let destination = &message.destination;
+        if !self.topic_policies.named
+            || wanted.is_empty()
+            || destination.kind != DestinationKind::Topic
+            || destination.is_advisory()
+        {
+            return;
+        }
+        let mut all = std::mem::take(&mut self.topic_policies);
+        if !all.of.contains_key(&destination.name) {
+            let made = self.topic_policy(destination);
+            all.of.insert(destination.name.clone(), made);
+        }
+        if let Some(Some(topic)) = all.of.get_mut(&destination.name) {
+            all.table.clear();
+            all.table.extend(wanted.iter().map(|key| self.subscription_row(*key)));
+            all.answer.clear();
+            let now_ms = u64::try_from(self.now).unwrap_or(0);
+            topic.policy.plan(now_ms, &OneRow(message), &all.table, &mut all.answer);
+            let found = all.check.correct(1, &all.table, &mut all.answer, &mut all.order);
+            let before: Vec<Key> = std::mem::take(wanted);
+            let gets = |at: &&usize| all.answer.gets(0, **at, before.len());
+            wanted.extend(all.order.iter().filter(gets).map(|at| before[*at]));
+            topic.stats.messages += 1;
+            topic.stats.withheld += (before.len() - wanted.len()) as u64;
+            if found.total() > 0 {
+                topic.stats.corrected += found.total();
+                topic.policy.corrected(found.total());
+            }
+        }
+        self.topic_policies = all;
+    }
+
+    fn topic_policy(&mut self, topic: &Destination) -> Option<TopicPolicy> {
+        let policy = self.config.settings(false, &topic.name).topic_dispatch_policy.clone()?;
+        match self.policies.topic_dispatch(&policy, &topic.name) {
+            Ok(policy) => Some(TopicPolicy { policy, stats: TopicStats::default() }),
+            Err(_) => {
+                self.stats.policies_refused += 1;
+                None
+            }
+        }
+    }
+
+    fn subscription_row(&self, key: Key) -> SubscriptionRow {
+        let Some(line) = self.lines.get(key) else { return SubscriptionRow { slot: key.index, ..Default::default() } };
+        let consumer = line.members.first().and_then(|member| self.consumers.get(*member));
+        SubscriptionRow {
+            slot: key.index,
+            priority: consumer.map_or(0, |consumer| consumer.priority.into()),
+            waiting: u32::try_from(line.pending.len()).unwrap_or(u32::MAX),
+            is_network: consumer.is_some_and(|consumer| consumer.network),
+            is_durable: matches!(&line.kind, LineKind::Subscription(subscription) if subscription.durable.is_some()),
+        }
+    }
+
+    /// Every topic that was asked a policy about, by name.
+    pub fn topics_dispatched(&self) -> Vec<TopicReport> {
+        let with_policy = self.topic_policies.of.iter().filter_map(|(name, topic)| Some((name, topic.as_ref()?)));
+        let report = |(name, topic): (&Text, &TopicPolicy)| TopicReport {
+            name: Destination::topic(name.clone()).to_string(),
+            topic: topic.stats,
+            stats: topic.policy.stats(),
+        };
+        let mut all: Vec<_> = with_policy.map(report).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+}
+
+/// The message under way, alone.
+struct OneRow<'a>(&'a Message);
+
+impl Messages for OneRow<'_> {
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn number(&self, _row: usize, column: Columns) -> i64 {
+        number_of(self.0, column)
+    }
+
+    fn property(&self, _row: usize, name: &str) -> Scalar<'_> {
+        property_of(self.0, name)
+    }
+}
