@@ -4,7 +4,7 @@
 //! is appended by the thread that brought it: to wake another thread and to be woken by it takes longer than the sync.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use journal::{Journal, JournalError};
@@ -38,7 +38,8 @@ pub(crate) struct Load {
 
 /// The way to the journal.
 pub(crate) struct Queue {
-    journal: Arc<dyn Journal>,
+    /// Whoever keeps a hand to the core after the end keeps no journal open by it.
+    journal: Weak<dyn Journal>,
     /// Threads that bring groups may append them.
     appends_here: bool,
     waiting: Mutex<Waiting>,
@@ -82,9 +83,9 @@ impl Waiting {
 
 impl Queue {
     /// Nothing waits. With `appends_here` the thread that brings a group may append it, which keeps it from other work.
-    pub(crate) fn new(journal: Arc<dyn Journal>, appends_here: bool) -> Queue {
+    pub(crate) fn new(journal: &Arc<dyn Journal>, appends_here: bool) -> Queue {
         let (waiting, wake, backlog_bytes) = Default::default();
-        Queue { journal, appends_here, waiting, wake, backlog_bytes }
+        Queue { journal: Arc::downgrade(journal), appends_here, waiting, wake, backlog_bytes }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -139,7 +140,8 @@ impl Queue {
         let load = std::mem::take(&mut self.lock().load);
         let begun = Instant::now();
         let _unfinished = Unfinished(self);
-        let error = match self.journal.append(&load.groups) {
+        let journal = self.journal.upgrade().ok_or(JournalError::Closed);
+        let error = match journal.and_then(|journal| journal.append(&load.groups)) {
             Ok(()) => {
                 durable(load.last);
                 self.ended(&load, begun.elapsed());
@@ -258,7 +260,8 @@ mod tests {
 
     fn queue() -> (Arc<MemJournal>, Queue) {
         let journal = Arc::new(MemJournal::new());
-        (journal.clone(), Queue::new(journal, true))
+        let shared: Arc<dyn Journal> = journal.clone();
+        (journal, Queue::new(&shared, true))
     }
 
     /// Brings the group of a step that so many receipts wait for.
@@ -299,11 +302,12 @@ mod tests {
             ("others were about", 1, true, Duration::ZERO, 2),
         ];
         for (case, waiters, may_append, took, peers) in cases {
-            let (_, queue) = queue();
+            let (_journal, queue) = queue();
             queue.ended(&Load { waiters: peers, ..Load::default() }, took);
             assert!(!bring(&queue, 1, waiters, may_append), "{case}");
         }
-        let plain = Queue::new(Arc::new(MemJournal::new()), false);
+        let journal: Arc<dyn Journal> = Arc::new(MemJournal::new());
+        let plain = Queue::new(&journal, false);
         assert!(!bring(&plain, 1, 1, true), "nobody but the writer may");
     }
 
@@ -328,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_closed_queue_ends_once_it_is_empty_and_nobody_appends() {
-        let (_, queue) = queue();
+        let (_journal, queue) = queue();
         assert!(bring(&queue, 1, 1, true));
         queue.close();
         assert!(taken(&queue).is_empty(), "not before the append under way has ended");

@@ -256,7 +256,7 @@ fn start_threads(
     journal: &Arc<dyn Journal>,
     ended: mpsc::Sender<Ended>,
 ) -> Result<Arc<Core>, ServerError> {
-    let queue = Arc::new(Queue::new(journal.clone(), config.threads > 1));
+    let queue = Arc::new(Queue::new(journal, config.threads > 1));
     let (loader, requests) = mpsc::channel();
     let core = Arc::new(Core::new(machine, queue.clone(), loader, config.journal_backlog_bytes_max));
     let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
