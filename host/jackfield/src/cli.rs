@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use message::{Destination, DestinationKind};
 use registry::Point;
 
+use crate::author::AuthorCommand;
 use crate::config::LogFormat;
 use crate::{bench, exit};
 
@@ -246,6 +247,9 @@ Examples:
   jackfield plugin rollback by-region
   jackfield plugin explain ORDERS.NORTH                which policy sent which message where")]
 pub(crate) enum PluginCommand {
+    /// Write one.
+    #[command(flatten)]
+    Author(AuthorCommand),
     /// Tell what a component is and asks for, and whether a broker would take it. Needs no broker.
     Inspect(Inspect),
     /// Take in a component as a new generation, which decides at once.
@@ -477,7 +481,7 @@ fn property(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".to_owned()),

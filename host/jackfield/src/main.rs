@@ -7,6 +7,7 @@
 //! `send` and `receive`, `control` for what the admin room asks.
 
 mod admin_client;
+mod author;
 mod bench;
 mod certificates;
 mod cli;

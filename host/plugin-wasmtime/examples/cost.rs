@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 use plugin::native::NativeHost;
 use plugin::{
     Columns, ConsumerRow, Decided, DispatchBatch, FanOut, FanOutCheck, GroupBatch, GroupCheck, Member, MemberChange,
-    Messages, PlanCheck, Point, PolicyHost, PropertyColumn, QueueDispatch, RouteCheck, Scalar, SubscriptionRow, native,
-    text_hash,
+    Messages, Point, PolicyHost, QueueDispatch, RouteCheck, Scalar, SubscriptionRow, native,
 };
+use plugin_wasmtime::kit::{COST_ROWS, absent, cost};
 use plugin_wasmtime::{Limits, WasmHost, stock, stock_of};
 
-const ROWS: [usize; 4] = [1, 8, 32, 128];
 const RUN: Duration = Duration::from_millis(150);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,8 +47,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let begin = Instant::now();
         for policy in &mut policies {
-            let columns = OwnColumns::new(&**policy, 1, &table);
-            let decided = policy.plan(&columns.batch(1, &table), &mut Vec::new());
+            let properties: Vec<_> = policy.properties().iter().map(|property| absent(property.form, 1)).collect();
+            let paced = policy.wants().contains(Columns::ACK_INTERVAL);
+            let ack_interval = vec![1; if paced { table.len() } else { 0 }];
+            let batch = DispatchBatch::new(1, 1, &table);
+            let batch = DispatchBatch { properties: &properties, ack_interval: &ack_interval, ..batch };
+            let decided = policy.plan(&batch, &mut Vec::new());
             assert_eq!(decided, Decided::Policy, "the fall-back must not be measured in its place");
         }
         writeln!(out, "{}: {:?}", stock.name, begin.elapsed() / 200)?;
@@ -112,7 +115,7 @@ fn routing(out: &mut impl Write, host: &WasmHost) -> Result<(), Box<dyn std::err
         let wasm = host.publish_routing(name, "A.>", &settings)?;
         for (kind, mut policy) in [("native", native), ("wasm  ", wasm)] {
             write!(out, "{:44}", format!("{kind} {name}"))?;
-            for rows in ROWS {
+            for rows in COST_ROWS {
                 let check = RouteCheck { targets_max: 64, reason_bytes_max: 1024 };
                 let mut verdicts = Vec::new();
                 let nanoseconds = best(|| {
@@ -150,7 +153,7 @@ fn groups(out: &mut impl Write, host: &WasmHost) -> Result<(), Box<dyn std::erro
             policy.members_changed(&members);
             write!(out, "{:44}", format!("{kind} {}", stock.name))?;
             let (mut check, mut answer, mut moves) = (GroupCheck::new(), Vec::new(), Vec::new());
-            for rows in ROWS {
+            for rows in COST_ROWS {
                 let batch = GroupBatch {
                     hash: &hash[..rows],
                     queued: &queued[..rows],
@@ -221,33 +224,6 @@ fn table(consumers: u32) -> Vec<ConsumerRow> {
     (0..consumers).map(|slot| ConsumerRow { slot, credit: 1_000, in_flight: slot % 7, priority: 0 }).collect()
 }
 
-/// What a policy asked to see: sixteen keys, ten ranks, consumers of different pace.
-struct OwnColumns {
-    properties: Vec<PropertyColumn>,
-    ack_interval: Vec<u32>,
-}
-
-impl OwnColumns {
-    fn new(policy: &dyn QueueDispatch, rows: usize, table: &[ConsumerRow]) -> OwnColumns {
-        let properties = policy.properties().iter().map(|property| match PropertyColumn::new(property.form) {
-            PropertyColumn::Symbols(_) => PropertyColumn::Symbols((0..rows as u32).map(|row| 1 + row % 16).collect()),
-            PropertyColumn::Numbers(_) => PropertyColumn::Numbers((0..rows).map(|row| (row * 7 % 10) as f64).collect()),
-            PropertyColumn::Hashes(_) => {
-                PropertyColumn::Hashes((0..rows).map(|row| text_hash(&(row % 16).to_string())).collect())
-            }
-        });
-        let paced = policy.wants().contains(Columns::ACK_INTERVAL);
-        let ack_interval = table.iter().filter(|_| paced).map(|consumer| 500 + consumer.slot * 13 % 100).collect();
-        OwnColumns { properties: properties.collect(), ack_interval }
-    }
-
-    fn batch<'a>(&'a self, rows: usize, table: &'a [ConsumerRow]) -> DispatchBatch<'a> {
-        let batch = DispatchBatch::new(1, rows, table);
-        DispatchBatch { properties: &self.properties, ack_interval: &self.ack_interval, ..batch }
-    }
-}
-
-/// Measures plan and check together, as the core pays them.
 fn row(
     out: &mut impl Write,
     name: &str,
@@ -255,27 +231,10 @@ fn row(
     consumers: u32,
     selectors: bool,
 ) -> io::Result<()> {
-    let table = table(consumers);
+    let cost = cost(policy, consumers, selectors).expect("the fall-back must not be measured in its place");
     write!(out, "{name:44}")?;
-    for rows in ROWS {
-        let candidates = if selectors { vec![u64::MAX; rows * table.len().div_ceil(64)] } else { vec![] };
-        let columns = OwnColumns::new(policy, rows, &table);
-        let batch = DispatchBatch { candidates: &candidates, ..columns.batch(rows, &table) };
-        let (mut check, mut plan) = (PlanCheck::new(), Vec::new());
-        let mut best = f64::INFINITY;
-        for _ in 0..5 {
-            let (begin, mut batches) = (Instant::now(), 0_u32);
-            while begin.elapsed() < RUN / 5 {
-                for _ in 0..64 {
-                    let decided = policy.plan(&batch, &mut plan);
-                    assert_eq!(decided, Decided::Policy, "the fall-back must not be measured in its place");
-                    check.correct(&batch, &mut plan);
-                    batches += 1;
-                }
-            }
-            best = best.min(begin.elapsed().as_nanos() as f64 / f64::from(batches) / rows as f64);
-        }
-        write!(out, "{best:10.1}")?;
+    for each in cost {
+        write!(out, "{each:10.1}")?;
     }
     writeln!(out)
 }

@@ -31,6 +31,7 @@ mod host;
 mod incumbent;
 mod instance;
 mod keeper;
+pub mod kit;
 mod limits;
 mod log_book;
 mod members;

@@ -87,6 +87,22 @@ pub struct Limits {
     pub batches_until_recovered: u32,
 }
 
+impl Limits {
+    /// The defaults, but for what a component may weigh: whatever a language's runtime brings. For authors' tools; what a
+    /// broker takes is its operator's decision.
+    pub fn largest() -> Limits {
+        Limits {
+            component_bytes_max: 64 << 20,
+            functions_max: 200_000,
+            branch_targets_max: 65_536,
+            modules_max: 64,
+            core_instances_max: 64,
+            table_elements_max: 200_000,
+            ..Limits::default()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {

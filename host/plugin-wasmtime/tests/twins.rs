@@ -3,14 +3,12 @@
 //! With `JACKFIELD_STOCK_COMPONENTS=FOLDER` the components of that folder are judged in place of the embedded ones;
 //! `plugins/build.sh --check` does so with what it built.
 
-mod traffic;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use plugin::{Columns, ConsumerRow, Decided, DispatchBatch, Fallback, PlanCheck, PolicyHost, PolicyState, native};
+use plugin_wasmtime::kit::{Random, Traffic};
 use plugin_wasmtime::{Limits, Stock, WasmHost, stock};
-use traffic::{Random, Traffic, settings};
 
 /// Ample time: a plan may not fail because the machine is busy.
 fn ample() -> Limits {
@@ -34,6 +32,34 @@ fn component(stock: &Stock) -> Vec<u8> {
             std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
         }
     }
+}
+
+/// Settings for a policy, most of them good; none at all for one in four.
+fn settings(policy: &str, random: &mut Random) -> Vec<(String, String)> {
+    let values: &[(&str, &[&str])] = match policy {
+        "fair-share" => {
+            &[("key", &["tenant", "JMSType", " "]), ("weights", &["gold=3, silver=2", "gold=1000", "gold"])]
+        }
+        "latency-aware" => &[("tolerance", &["0", "10", "250", "1001", "ten"])],
+        "priority" => &[("by", &["urgency", "JMSPriority"]), ("rise-ms", &["0", "3", "1000", "-1"])],
+        "sticky-by-property" => &[("property", &["customer"]), ("when-busy", &["wait", "spill", "run"])],
+        "strict-order" => &[("order", &["arrival", "client-id", "chaos"])],
+        "weighted" => &[("weights", &["ID:big-*=5", "gold=7,ID:big-2=3,ID:*=2", "*=4", "a=0", ",", "=1"])],
+        _ => &[],
+    };
+    let mut settings = Vec::new();
+    if random.below(4) == 0 {
+        return settings;
+    }
+    for (key, values) in values {
+        if random.below(4) > 0 {
+            settings.push(((*key).to_owned(), random.pick(values).to_owned()));
+        }
+    }
+    if random.below(12) == 0 {
+        settings.push(("colour".to_owned(), "red".to_owned()));
+    }
+    settings
 }
 
 /// For random settings both take them or both refuse them with the same sentence, and for random traffic both plan the
@@ -61,7 +87,7 @@ fn stock_policies_plan_as_their_native_twins_do() {
             let mut policy = host.queue_dispatch(&name, "orders").unwrap();
             assert_eq!((policy.wants(), policy.properties()), (twin.wants(), twin.properties()), "{name}");
             assert_eq!(policy.rows_max(), twin.rows_max(), "{name}");
-            let mut traffic = Traffic::new(seed);
+            let mut traffic = Traffic::new(seed, host.symbols());
             let mut check = PlanCheck::new();
             let (mut changes, mut plan, mut expected) = (vec![], vec![], vec![]);
             for step in 0..600 {
@@ -92,7 +118,7 @@ fn a_policy_that_slept_goes_on_where_it_was() {
         let mut queues: Vec<_> = (0..12)
             .map(|at| {
                 let policy = host.queue_dispatch("judged", &format!("queue-{at}")).unwrap();
-                (policy, twin.make(&[]).expect("no settings"), Traffic::new(at))
+                (policy, twin.make(&[]).expect("no settings"), Traffic::new(at, host.symbols()))
             })
             .collect();
         let begin = Instant::now();

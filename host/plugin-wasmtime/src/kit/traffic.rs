@@ -1,12 +1,17 @@
-//! Random traffic by seed: consumers that come, go, gain and lose credit; rows, columns and settings of every kind.
+//! Random traffic by seed: consumers that come, go, gain and lose credit; rows and columns of every kind.
 
-use plugin::{Columns, ConsumerRow, DispatchBatch, Member, MemberChange, PropertyColumn, QueueDispatch, text_hash};
+use plugin::{
+    Columns, ConsumerRow, DispatchBatch, Member, MemberChange, PropertyColumn, PropertyForm, QueueDispatch,
+    SYMBOL_ABSENT, SymbolTable, text_hash,
+};
 
-/// SplitMix64: enough for a test, and the same everywhere.
-pub(crate) struct Random(pub(crate) u64);
+/// SplitMix64: the same numbers everywhere.
+#[derive(Debug)]
+pub struct Random(pub u64);
 
 impl Random {
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -14,7 +19,8 @@ impl Random {
         (z ^ z >> 31) % bound
     }
 
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    /// One of these.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }
@@ -22,37 +28,21 @@ impl Random {
 /// Keys of messages and client ids of consumers; weights name some of them.
 const NAMES: [&str; 6] = ["", "gold", "silver", "ID:big-1", "ID:big-2", "ID:small"];
 
-/// Settings for a policy, most of them good; none at all for one in four.
-pub(crate) fn settings(policy: &str, random: &mut Random) -> Vec<(String, String)> {
-    let values: &[(&str, &[&str])] = match policy {
-        "fair-share" => {
-            &[("key", &["tenant", "JMSType", " "]), ("weights", &["gold=3, silver=2", "gold=1000", "gold"])]
-        }
-        "latency-aware" => &[("tolerance", &["0", "10", "250", "1001", "ten"])],
-        "priority" => &[("by", &["urgency", "JMSPriority"]), ("rise-ms", &["0", "3", "1000", "-1"])],
-        "sticky-by-property" => &[("property", &["customer"]), ("when-busy", &["wait", "spill", "run"])],
-        "strict-order" => &[("order", &["arrival", "client-id", "chaos"])],
-        "weighted" => &[("weights", &["ID:big-*=5", "gold=7,ID:big-2=3,ID:*=2", "*=4", "a=0", ",", "=1"])],
-        _ => &[],
-    };
-    let mut settings = Vec::new();
-    if random.below(4) == 0 {
-        return settings;
+/// A column of this form in which nothing has a value.
+pub fn absent(form: PropertyForm, rows: usize) -> PropertyColumn {
+    match form {
+        PropertyForm::Symbol => PropertyColumn::Symbols(vec![SYMBOL_ABSENT; rows]),
+        PropertyForm::Number => PropertyColumn::Numbers(vec![0.0; rows]),
+        PropertyForm::Hash => PropertyColumn::Hashes(vec![0; rows]),
     }
-    for (key, values) in values {
-        if random.below(4) > 0 {
-            settings.push(((*key).to_owned(), random.pick(values).to_owned()));
-        }
-    }
-    if random.below(12) == 0 {
-        settings.push(("colour".to_owned(), "red".to_owned()));
-    }
-    settings
 }
 
-/// Consumers and rows.
-pub(crate) struct Traffic {
-    pub(crate) random: Random,
+/// Consumers of one queue and the messages that wait for them, step by step.
+#[derive(Debug)]
+pub struct Traffic {
+    random: Random,
+    /// Symbols of the texts that properties have.
+    symbols: Vec<u32>,
     now_ms: u64,
     consumers: Vec<ConsumerRow>,
     candidates: Vec<u64>,
@@ -63,9 +53,12 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn new(seed: u64) -> Traffic {
+    /// The traffic of this seed. Texts become symbols of `symbols`, the table of whoever runs the policy.
+    pub fn new(seed: u64, symbols: &SymbolTable) -> Traffic {
+        let texts = ["gold", "silver", "tin"].map(|text| symbols.intern(text));
         Traffic {
             random: Random(seed),
+            symbols: [SYMBOL_ABSENT].into_iter().chain(texts).collect(),
             now_ms: 1_000,
             consumers: vec![],
             candidates: vec![],
@@ -77,7 +70,7 @@ impl Traffic {
     }
 
     /// The next batch's number of rows, its columns as `policy` wants them; `changes` gets who came and went.
-    pub(crate) fn step(&mut self, policy: &dyn QueueDispatch, changes: &mut Vec<MemberChange>) -> usize {
+    pub fn step(&mut self, policy: &dyn QueueDispatch, changes: &mut Vec<MemberChange>) -> usize {
         self.now_ms += self.random.below(5);
         changes.clear();
         if self.consumers.len() < 150 && self.random.below(6) == 0 {
@@ -115,7 +108,7 @@ impl Traffic {
     }
 
     fn columns(&mut self, policy: &dyn QueueDispatch, rows: usize) {
-        let Traffic { random, now_ms, .. } = self;
+        let Traffic { random, now_ms, symbols, .. } = self;
         self.ack_interval.clear();
         if policy.wants().contains(Columns::ACK_INTERVAL) {
             let interval = |random: &mut Random| random.pick(&[0, 1, 900, 1_000, 1_050, 50_000, u32::MAX]);
@@ -127,7 +120,7 @@ impl Traffic {
             let mut column = PropertyColumn::new(property.form);
             for _ in 0..rows {
                 match &mut column {
-                    PropertyColumn::Symbols(values) => values.push(random.below(4) as u32),
+                    PropertyColumn::Symbols(values) => values.push(random.pick(symbols)),
                     PropertyColumn::Numbers(values) => {
                         values.push(random.pick(&[
                             0.0,
@@ -152,7 +145,8 @@ impl Traffic {
         }));
     }
 
-    pub(crate) fn batch(&self, rows: usize) -> DispatchBatch<'_> {
+    /// The batch of the last step, of `rows` rows.
+    pub fn batch(&self, rows: usize) -> DispatchBatch<'_> {
         DispatchBatch {
             candidates: &self.candidates,
             ack_interval: &self.ack_interval,

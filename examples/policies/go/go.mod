@@ -1,0 +1,3 @@
+module home-first
+
+go 1.24

@@ -1,0 +1,64 @@
+//! What a dispatch policy costs: plan and check together, as the core pays them.
+
+use std::time::{Duration, Instant};
+
+use plugin::{
+    Columns, ConsumerRow, Decided, DispatchBatch, PlanCheck, PropertyColumn, PropertyForm, QueueDispatch, text_hash,
+};
+
+/// Rows of the batches that are measured.
+pub const COST_ROWS: [usize; 4] = [1, 8, 32, 128];
+
+/// How often each is measured; the best counts, because everything else on the machine only makes it slower.
+const RUNS: u32 = 5;
+/// How long each time.
+const RUN: Duration = Duration::from_millis(30);
+
+/// Nanoseconds a message, for batches of [`COST_ROWS`].
+pub type Cost = [f64; COST_ROWS.len()];
+
+/// Measures a policy with so many consumers, which all have ample credit; with `selectors` there is a matrix of candidates.
+/// `None` if something else than the policy decided a batch.
+pub fn cost(policy: &mut dyn QueueDispatch, consumers: u32, selectors: bool) -> Option<Cost> {
+    let table: Vec<ConsumerRow> =
+        (0..consumers).map(|slot| ConsumerRow { slot, credit: 1_000, in_flight: slot % 7, priority: 0 }).collect();
+    let mut cost = Cost::default();
+    for (rows, cost) in COST_ROWS.into_iter().zip(&mut cost) {
+        let candidates = if selectors { vec![u64::MAX; rows * table.len().div_ceil(64)] } else { vec![] };
+        let properties: Vec<_> = policy.properties().iter().map(|property| column(property.form, rows)).collect();
+        let paced = policy.wants().contains(Columns::ACK_INTERVAL);
+        let ack_interval: Vec<u32> =
+            table.iter().filter(|_| paced).map(|consumer| 500 + consumer.slot * 13 % 100).collect();
+        let batch = DispatchBatch {
+            candidates: &candidates,
+            properties: &properties,
+            ack_interval: &ack_interval,
+            ..DispatchBatch::new(1, rows, &table)
+        };
+        let (mut check, mut plan) = (PlanCheck::new(), Vec::new());
+        *cost = f64::INFINITY;
+        for _ in 0..RUNS {
+            let (begin, mut batches) = (Instant::now(), 0_u32);
+            while begin.elapsed() < RUN {
+                for _ in 0..64 {
+                    if policy.plan(&batch, &mut plan) != Decided::Policy {
+                        return None;
+                    }
+                    check.correct(&batch, &mut plan);
+                    batches += 1;
+                }
+            }
+            *cost = cost.min(begin.elapsed().as_nanos() as f64 / f64::from(batches) / rows as f64);
+        }
+    }
+    Some(cost)
+}
+
+/// Sixteen keys, ten ranks.
+fn column(form: PropertyForm, rows: usize) -> PropertyColumn {
+    match form {
+        PropertyForm::Symbol => PropertyColumn::Symbols((0..rows as u32).map(|row| 1 + row % 16).collect()),
+        PropertyForm::Number => PropertyColumn::Numbers((0..rows).map(|row| (row * 7 % 10) as f64).collect()),
+        PropertyForm::Hash => PropertyColumn::Hashes((0..rows).map(|row| text_hash(&(row % 16).to_string())).collect()),
+    }
+}
