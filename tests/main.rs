@@ -5,6 +5,9 @@ mod arrows;
 mod disk;
 mod durability;
 mod first_message;
+#[path = "../host/plugin-wasmtime/tests/guest/mod.rs"]
+#[allow(dead_code, reason = "the crate's own tests use the rest")]
+mod guest;
 mod ha;
 mod hostile;
 mod hostile_openwire;

@@ -10,11 +10,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::guest;
 use crate::support::{Broker, PATIENCE, PROGRAM, Stomp, repository, run, text, until};
-
-#[path = "../host/plugin-wasmtime/tests/guest/mod.rs"]
-#[allow(dead_code, reason = "the crate's own tests use the rest")]
-mod guest;
 
 /// Leaves every message where it is.
 const LEAVES_ALL: &str = "

@@ -1,10 +1,7 @@
 //! Policies that loop, trap or talk nonsense cost their own batches at most.
 
+use crate::guest;
 use crate::support::{Broker, Witness, figure, until};
-
-#[path = "../host/plugin-wasmtime/tests/guest/mod.rs"]
-#[allow(dead_code, reason = "the crate's own tests use the rest")]
-mod guest;
 
 /// A stock policy under a name and with settings of the operator's decides as a component, and its native twin does the
 /// same.

@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn the_open_door_leads_to_two_rooms() {
-        let table: &[(&str, &[(&'static str, &str)], u16)] = &[
+        type Case = (&'static str, &'static [(&'static str, &'static str)], u16);
+        let table: &[Case] = &[
             ("/health", &[], 200),
             ("/metrics", &[("host", "anything")], 200),
             ("/metrics", &[("origin", "http://evil.example"), ("host", "b")], 403),

@@ -65,7 +65,7 @@ fn component(bytes: Vec<u8>, world: &str) -> anyhow::Result<Vec<u8>> {
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     }
     let encoder = ComponentEncoder::default().validate(true).module(&module)?;
-    Ok(encoder.adapter(PREVIEW1, &nothing()?)?.encode()?)
+    encoder.adapter(PREVIEW1, &nothing()?)?.encode()
 }
 
 /// The world of this name in the WIT package.
