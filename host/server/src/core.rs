@@ -49,10 +49,6 @@ struct Machine {
     keep_next: KeepId,
     /// What the writer was last told that somebody waits for.
     wanted: Position,
-    /// Who makes this step can append what it leads to …
-    may_append: bool,
-    /// … and has to.
-    append: bool,
 }
 
 /// Milliseconds since 1970.
@@ -77,8 +73,6 @@ impl Core {
             keeping: FxHashMap::default(),
             keep_next: 0,
             wanted: 0,
-            may_append: false,
-            append: false,
         };
         Core {
             inbox: Inbox::default(),
@@ -170,14 +164,14 @@ impl Core {
             return Step::default();
         }
         let machine = &mut *machine;
-        machine.may_append = may_append;
         self.inbox.take(&mut machine.inputs, &mut machine.batches, self.takes_batches());
-        if machine.step(&self.stopping) {
+        let (last, append) = machine.step(&self.stopping, may_append);
+        if last {
             self.ended.store(true, Ordering::Release);
             self.inbox.close();
             self.inbox.wake();
         }
-        Step { due: machine.broker.poll_timeout(), append: std::mem::take(&mut machine.append) }
+        Step { due: machine.broker.poll_timeout(), append }
     }
 }
 
@@ -202,8 +196,9 @@ impl Drop for Alarm<'_> {
 }
 
 impl Machine {
-    /// Reads the letters at hand and hands out what follows. True when it was the last step.
-    fn step(&mut self, stopping: &AtomicBool) -> bool {
+    /// Reads the letters at hand and hands out what follows. Whether it was the last step, and whether the caller, who
+    /// `may_append`, has to append what it led to.
+    fn step(&mut self, stopping: &AtomicBool, may_append: bool) -> (bool, bool) {
         let now = now_ms();
         for input in self.inputs.drain(..) {
             match input {
@@ -246,24 +241,25 @@ impl Machine {
             self.broker.tick(now);
         }
         self.broker.flush(now);
-        self.hand_out();
+        let append = self.hand_out(may_append);
         if !stopping.load(Ordering::Relaxed) || !self.broker.is_settled() {
-            return false;
+            return (false, append);
         }
         report::to_log(&self.broker);
         self.broker.stop(now);
         self.broker.flush(now);
-        self.hand_out();
+        let append = append | self.hand_out(may_append);
         for outbox in self.outboxes.values() {
             outbox.end();
         }
         self.loader = None;
         self.writer.close();
-        true
+        (true, append)
     }
 
-    fn hand_out(&mut self) {
-        let mut pushed = false;
+    /// True when the caller, who `may_append`, has to append what is handed out.
+    fn hand_out(&mut self, may_append: bool) -> bool {
+        let (mut pushed, mut append) = (false, false);
         while let Some((position, group)) = self.broker.poll_append() {
             self.writer.push(position, group);
             pushed = true;
@@ -271,7 +267,7 @@ impl Machine {
         let awaited = self.broker.awaited();
         if pushed || awaited > self.wanted {
             self.wanted = awaited;
-            self.append |= self.writer.want(awaited, self.broker.take_receipts_awaited(), self.may_append);
+            append = self.writer.want(awaited, self.broker.take_receipts_awaited(), may_append);
         }
         while let Some(id) = self.broker.poll_kept() {
             if let Some(done) = self.keeping.remove(&id) {
@@ -293,6 +289,7 @@ impl Machine {
         for (line, sequence) in self.broker.take_damaged() {
             tracing::error!(line, sequence, "a stored message could not be read back and is lost");
         }
+        append
     }
 }
 
