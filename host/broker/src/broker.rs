@@ -278,8 +278,11 @@ impl Broker {
     }
 
     /// The journal made all groups up to `position` durable.
+    ///
+    /// # Panics
+    /// If that was said of a later position already, or no such group was given out: receipts would be wrong or not come.
     pub fn persisted(&mut self, position: Position) {
-        debug_assert!(position >= self.durable && position <= self.appended, "positions rise and were given out");
+        assert!(position >= self.durable && position <= self.appended, "positions rise and were given out");
         self.durable = position;
         while self.awaiting.front().is_some_and(|(at, _)| *at <= position) {
             let (_, then) = self.awaiting.pop_front().expect("looked at just now");

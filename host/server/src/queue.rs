@@ -76,7 +76,7 @@ impl Waiting {
     /// One producer alone waits, not for much, and the disk is quick.
     fn is_for_one(&self) -> bool {
         let is_quick = self.gather.is_alone() && self.gather.took() <= HERE_PATIENCE;
-        let is_small = self.load.waiters == 1 && self.load.bytes <= HERE_BYTES_MAX;
+        let is_small = self.load.waiters == 1 && self.load.bytes <= HERE_BYTES_MAX && !self.load.groups.is_empty();
         is_quick && is_small && self.load.first <= self.wanted && !self.closed
     }
 }
@@ -309,6 +309,18 @@ mod tests {
         let journal: Arc<dyn Journal> = Arc::new(MemJournal::new());
         let plain = Queue::new(&journal, false);
         assert!(!bring(&plain, 1, 1, true), "nobody but the writer may");
+    }
+
+    /// The machine has not heard yet that the writer appended the group that somebody now waits for.
+    #[test]
+    fn who_waits_for_what_was_appended_has_nothing_to_append() {
+        let (_journal, queue) = queue();
+        queue.push(1, group(1));
+        assert!(!queue.want(0, 0, true), "nobody waits");
+        assert_eq!(taken(&queue), ["fact-1"]);
+        queue.ended(&Load::default(), Duration::ZERO);
+        assert!(!queue.want(1, 1, true));
+        assert!(bring(&queue, 2, 0, true), "the same receipt waits for the next group, too");
     }
 
     #[test]
