@@ -18,14 +18,14 @@ fn socket(broker: &Broker) -> UnixStream {
     stream
 }
 
-fn tcp(address: SocketAddr) -> TcpStream {
+pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("an admin room");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream
 }
 
 /// Says something and reads to the end: status and body.
-fn exchange(mut stream: impl Read + Write, said: &str) -> (u16, String) {
+pub(crate) fn exchange(mut stream: impl Read + Write, said: &str) -> (u16, String) {
     let _ = stream.write_all(said.as_bytes());
     let mut answer = Vec::new();
     if let Err(error) = stream.read_to_end(&mut answer) {
@@ -36,7 +36,7 @@ fn exchange(mut stream: impl Read + Write, said: &str) -> (u16, String) {
     (status, answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
 }
 
-fn get(path: &str, more: &str) -> String {
+pub(crate) fn get(path: &str, more: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n")
 }
 
@@ -89,7 +89,7 @@ fn what_happened_is_told() {
         ("jackfield_connector_messages_in_total{connector=\"stomp\",protocol=\"stomp\"}", 6.0),
         ("jackfield_connector_messages_out_total{connector=\"stomp\",protocol=\"stomp\"}", 1.0),
         ("jackfield_connector_accepted_total{connector=\"openwire\",protocol=\"openwire\"}", 0.0),
-        ("jackfield_policy_rows_total{policy=\"round-robin\"}", 1.0),
+        ("jackfield_policy_rows_total{policy=\"round-robin\",point=\"queue-dispatch\"}", 1.0),
         ("jackfield_journal_poisoned", 0.0),
     ] {
         assert_eq!(series(&metrics, name), expected, "{name}");
@@ -116,7 +116,7 @@ fn what_happened_is_told() {
     drop(client);
     let metrics = || exchange(socket(&broker), &get("/metrics", "")).1;
     until("the end of the connection", || series(&metrics(), "jackfield_connections") == 0.0);
-    let rows = "jackfield_policy_rows_total{policy=\"round-robin\"}";
+    let rows = "jackfield_policy_rows_total{policy=\"round-robin\",point=\"queue-dispatch\"}";
     until("the policy to go", || !metrics().contains("jackfield_policy_destinations{policy=\"round-robin\""));
     assert_eq!(series(&metrics(), rows), 1.0);
 }

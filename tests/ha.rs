@@ -14,6 +14,7 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::admin::{exchange, get, tcp};
 use crate::support::{PROGRAM, Stomp, repository, run, text, until};
 
 /// Exit code of a broker that lost its lock.
@@ -113,10 +114,15 @@ impl Member {
         fs::read_to_string(&self.log).expect("a log")
     }
 
-    fn stomp(&self) -> SocketAddr {
+    /// Where it said last that it listens for this.
+    fn listening(&self, word: &str) -> Option<SocketAddr> {
         let lines = self.lines.lock().expect("no panic");
-        let address = lines.iter().rev().find_map(|line| line.strip_prefix("listening stomp ")).expect("it listens");
-        address.parse().expect("an address")
+        let said = |line: &String| line.strip_prefix("listening ")?.strip_prefix(word)?.trim().parse().ok();
+        lines.iter().rev().find_map(said)
+    }
+
+    fn stomp(&self) -> SocketAddr {
+        self.listening("stomp").expect("it listens")
     }
 
     fn client(&self) -> Stomp {
@@ -485,4 +491,35 @@ fn failovers_under_load_lose_nothing() {
     let output = run(home.path(), &args);
     assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
     assert!(text(&output.stdout).contains("gap seen by producers"), "{}", text(&output.stdout));
+}
+
+/// A slave opens no port but the one on which it answers for its health, says there and to `status` whom it waits for, and
+/// as master answers at the same address.
+#[test]
+fn a_slave_answers_for_its_health() {
+    let shared = Shared::new();
+    let a = shared.master("a");
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        free.local_addr().expect("its address").port()
+    };
+    let doors = format!("[admin]\nsocket = \"b.sock\"\nstandby = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:{port}\"");
+    let b = shared.start_with("b", &doors);
+    b.await_word("standby");
+    let address = b.listening("standby").expect("it listens");
+    let ask = |path: &str| exchange(tcp(address), &get(path, ""));
+    let (status, body) = ask("/health");
+    let waits_for = "broker a on ";
+    assert!(status == 503 && body.contains("\"role\":\"standby\"") && body.contains(waits_for), "{status} {body}");
+    assert_eq!(ask("/health/alive").0, 200);
+    assert!(b.listening("openwire").is_none());
+    let shown = run(shared.0.path(), &["status", "--config", "b.toml"]);
+    let said = text(&shown.stdout);
+    assert!(said.contains("this broker is standby: it waits for") && said.contains(waits_for), "{said}");
+    a.kill();
+    b.await_word("ready");
+    assert_eq!(ask("/health"), (200, "{\"role\":\"active\",\"ready\":true}\n".to_owned()));
+    assert_eq!(ask("/health/alive").0, 200);
+    let shown = run(shared.0.path(), &["status", "--config", "b.toml"]);
+    assert!(text(&shown.stdout).contains("broker b is active and ready"), "{}", text(&shown.stderr));
 }

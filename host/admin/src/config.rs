@@ -9,10 +9,19 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// An address for those who log in.
     pub tcp: Option<TcpDoor>,
-    /// `host:port` for `/health` and `/metrics` alone, open to everybody.
-    pub health: Option<String>,
+    /// An address for health and metrics alone, open to everybody.
+    pub health: Option<HealthDoor>,
     /// Bounds.
     pub limits: Limits,
+}
+
+/// An address without a login.
+#[derive(Clone, Debug)]
+pub struct HealthDoor {
+    /// The configuration key that names it, for errors.
+    pub key: &'static str,
+    /// `host:port`.
+    pub address: String,
 }
 
 /// An address that asks for a login.

@@ -25,7 +25,8 @@ const BUFFER_BYTES_MIN: usize = 8 * 1024;
 /// What all doors share.
 pub(crate) struct House {
     pub(crate) control: Arc<dyn Control>,
-    pub(crate) policies: Arc<dyn PolicyControl>,
+    /// `None` while the broker does not serve.
+    pub(crate) policies: Option<Arc<dyn PolicyControl>>,
     /// Places for those who wait for `policies`, each with a thread.
     pub(crate) waiting: Arc<Semaphore>,
     pub(crate) limits: Limits,

@@ -36,10 +36,10 @@ pub(crate) fn check(door: &Door, path: &str, headers: &HeaderMap) -> Result<(), 
         Door::Health => {
             no_foreign_page(headers)?;
             match path {
-                "/health" | "/metrics" => Ok(()),
+                "/health" | "/health/alive" | "/metrics" => Ok(()),
                 _ => Err(Problem::new(
                     404,
-                    "only /health and /metrics are served here",
+                    "only /health, /health/alive and /metrics are served here",
                     "use the admin socket or address",
                 )),
             }

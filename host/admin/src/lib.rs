@@ -27,6 +27,6 @@ mod routes;
 mod tests;
 pub mod words;
 
-pub use config::{Config, Limits, Login, Secret, TcpDoor};
+pub use config::{Config, HealthDoor, Limits, Login, Secret, TcpDoor};
 pub use control::{Answer, Control, Problem};
 pub use room::{AdminError, Room};

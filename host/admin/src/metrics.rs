@@ -180,7 +180,7 @@ fn policies(page: &mut Page<'_>, survey: &Survey) -> fmt::Result {
         survey.policies.iter().flat_map(move |policy| {
             of(policy)
                 .iter()
-                .map(move |(part, count)| (vec![("policy", policy.name.as_str()), (label, part.as_str())], *count))
+                .map(move |(part, count)| ([of_policy(policy), vec![(label, part.as_str())]].concat(), *count))
         })
     };
     page.gauges(
@@ -203,13 +203,9 @@ fn policies(page: &mut Page<'_>, survey: &Survey) -> fmt::Result {
         ("policy_swaps_undone", "Times that a destination went back to the generation before", |p| p.swaps_undone),
     ];
     for (name, help, figure) in counters {
-        page.counters(
-            name,
-            help,
-            survey.policies.iter().map(|policy| (vec![("policy", policy.name.as_str())], figure(policy))),
-        )?;
+        page.counters(name, help, survey.policies.iter().map(|policy| (of_policy(policy), figure(policy))))?;
     }
-    let of = || survey.policies.iter().map(|policy| (vec![("policy", policy.name.as_str())], policy));
+    let of = || survey.policies.iter().map(|policy| (of_policy(policy), policy));
     page.gauges("policy_memory_bytes", "Memory of its instances", of().map(|(labels, p)| (labels, p.memory_bytes)))?;
     page.gauges(
         "policy_memory_bytes_most",
@@ -246,6 +242,10 @@ fn plug_ins(page: &mut Page<'_>, plug_ins: &[PlugIn]) -> fmt::Result {
         page.gauges(name, help, each)?;
     }
     Ok(())
+}
+
+fn of_policy(policy: &Policy) -> Labels<'_> {
+    vec![("policy", policy.name.as_str()), ("point", policy.point.as_str())]
 }
 
 fn named(plug_in: &PlugIn) -> Labels<'_> {

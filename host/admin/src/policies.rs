@@ -80,8 +80,11 @@ pub(crate) async fn work<T: Send + 'static>(
     house: &Arc<House>,
     work: impl FnOnce(&dyn PolicyControl) -> Result<T, ControlError> + Send + 'static,
 ) -> Result<T, Problem> {
+    let Some(policies) = house.policies.clone() else {
+        let remedy = "ask the broker that is master";
+        return Err(Problem::new(503, "this broker does not serve", remedy));
+    };
     let place = house.wait(async { Ok(house.waiting.clone().acquire_owned().await) }).await?;
-    let policies = house.policies.clone();
     let done = tokio::task::spawn_blocking(move || {
         let _place = place;
         work(&*policies)

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use registry::PolicyControl;
 use tokio::sync::{Semaphore, watch};
@@ -43,21 +44,23 @@ pub enum AdminError {
     Thread(std::io::Error),
 }
 
-/// The open room. It closes when it is dropped.
+/// The open room. It closes when it is dropped, which waits until its sockets are closed.
 #[derive(Debug)]
 pub struct Room {
     socket: Option<PathBuf>,
     address: Option<SocketAddr>,
     health: Option<SocketAddr>,
     stop: watch::Sender<bool>,
+    /// `None` only while it is dropped.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Room {
-    /// Opens all doors or none.
+    /// Opens all doors or none. A broker that does not serve yet has no `policies`.
     pub fn open(
         config: Config,
         control: Arc<dyn Control>,
-        policies: Arc<dyn PolicyControl>,
+        policies: Option<Arc<dyn PolicyControl>>,
     ) -> Result<Room, AdminError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Thread)?;
         let guard = runtime.enter();
@@ -69,7 +72,7 @@ impl Room {
             doors.push((Listening::Tcp(socket), Door::Tcp(tcp)));
         }
         if let Some(open) = config.health {
-            let socket = bind("admin.health", &open)?;
+            let socket = bind(open.key, &open.address)?;
             health = socket.local_addr().ok();
             doors.push((Listening::Tcp(socket), Door::Health));
         }
@@ -85,7 +88,6 @@ impl Room {
             waiting: Arc::new(Semaphore::new(WAITING_MAX)),
             limits: config.limits,
         });
-        let room = Room { socket: config.socket, address, health, stop };
         let work = move || {
             runtime.block_on(async move {
                 for (listening, door) in doors {
@@ -96,8 +98,8 @@ impl Room {
             });
             runtime.shutdown_background();
         };
-        std::thread::Builder::new().name("admin".into()).spawn(work).map_err(AdminError::Thread)?;
-        Ok(room)
+        let thread = std::thread::Builder::new().name("admin".into()).spawn(work).map_err(AdminError::Thread)?;
+        Ok(Room { socket: config.socket, address, health, stop, thread: Some(thread) })
     }
 
     /// Path of the Unix socket.
@@ -121,6 +123,10 @@ impl Drop for Room {
         let _ = self.stop.send(true);
         if let Some(path) = &self.socket {
             let _ = std::fs::remove_file(path);
+        }
+        // Its addresses are free for the next room then. A panic there was reported by the thread itself.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }

@@ -9,12 +9,13 @@ use crate::body::{Reply, answer, json, problem};
 use crate::door::House;
 use crate::guard::{self, Door};
 use crate::policies::Change;
-use crate::words::{Ask, Health, Sort};
+use crate::words::{Ask, Health, Sort, Status};
 use crate::{Problem, metrics, policies};
 
 /// Everything that is served; `*` stands for a name.
-const ROUTES: [(&str, &str); 19] = [
+const ROUTES: [(&str, &str); 20] = [
     ("GET", "/health"),
+    ("GET", "/health/alive"),
     ("GET", "/metrics"),
     ("GET", "/api/v1/status"),
     ("GET", "/api/v1/destinations"),
@@ -73,15 +74,24 @@ async fn route(house: &Arc<House>, request: Request<Incoming>) -> Result<Respons
     match (method.as_str(), &parts[..]) {
         ("GET", ["health"]) => {
             let status = house.wait(control.status()).await?;
-            let code = if status.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            Ok(json(code, &Health { role: status.role, ready: status.ready }))
+            let is_ready = status.ready;
+            Ok(health(status, is_ready))
+        }
+        // A standby that waits does its part.
+        ("GET", ["health", "alive"]) => {
+            let status = house.wait(control.status()).await?;
+            let is_alive = status.ready || !status.waits_for.is_empty();
+            Ok(health(status, is_alive))
         }
         ("GET", ["metrics"]) => {
             let status = house.wait(control.status()).await?;
             let limit = house.limits.destination_series_max;
             let survey = house.wait(control.survey(Ask { limit, ..Ask::default() })).await?;
-            let figures = policies::work(house, |policies| Ok(policies::figures(policies)));
-            let text = metrics::render(status, survey, house.wait(figures).await?);
+            let figures = match &house.policies {
+                Some(_) => house.wait(policies::work(house, |policies| Ok(policies::figures(policies)))).await?,
+                None => Vec::new(),
+            };
+            let text = metrics::render(status, survey, figures);
             Ok(answer(StatusCode::OK, metrics::CONTENT_TYPE, text))
         }
         ("GET", ["api", "v1", "status"]) => Ok(json(StatusCode::OK, &house.wait(control.status()).await?)),
@@ -123,6 +133,11 @@ async fn route(house: &Arc<House>, request: Request<Incoming>) -> Result<Respons
         }
         _ => Err(not_served(method.as_str(), &path)),
     }
+}
+
+fn health(status: Status, is_good: bool) -> Response<Reply> {
+    let code = if is_good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json(code, &Health { role: status.role, ready: status.ready, waits_for: status.waits_for })
 }
 
 /// There is nothing at that path, or nothing of that method.

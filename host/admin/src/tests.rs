@@ -30,6 +30,7 @@ impl Numbers {
         let buckets = vec![Bucket { up_to_us: Some(2), calls: 1 }, Bucket { up_to_us: None, calls: 2 }];
         let policy = Policy {
             name: "round-robin".into(),
+            point: "queue-dispatch".into(),
             batches: [("policy".to_owned(), 7), ("trap".to_owned(), 1)].into(),
             times: Times { calls: 3, nanos: 9_000, nanos_most: 4_000, buckets },
             ..Policy::default()
@@ -192,12 +193,12 @@ impl House {
         let config = Config {
             socket: Some(home.path().join("admin.sock")),
             tcp: Some(TcpDoor { address: "127.0.0.1:0".into(), login, hosts: Vec::new() }),
-            health: Some("127.0.0.1:0".into()),
+            health: Some(HealthDoor { key: "admin.health", address: "127.0.0.1:0".into() }),
             limits: limits(),
         };
         let numbers = Arc::new(numbers);
         let notes = Arc::<Notes>::default();
-        let room = Room::open(config, numbers.clone(), notes.clone()).expect("open");
+        let room = Room::open(config, numbers.clone(), Some(notes.clone())).expect("open");
         House { room, home, numbers, notes }
     }
 
@@ -267,12 +268,12 @@ fn metrics_are_text_that_prometheus_reads() {
         "# TYPE jackfield_all_enqueued counter\n",
         "\njackfield_all_enqueued_total 10\n",
         "\njackfield_limit_max{limit=\"limits.destinations\"} 9\n",
-        "\njackfield_policy_batches_total{policy=\"round-robin\",decided=\"trap\"} 1\n",
+        "\njackfield_policy_batches_total{policy=\"round-robin\",point=\"queue-dispatch\",decided=\"trap\"} 1\n",
         "\njackfield_destination_pending{destination=\"queue://A\"} 3\n",
         "\njackfield_destination_pending{destination=\"queue://\\\"quoted\\\\\\\"\\nline\"} 3\n",
         "\njackfield_destination_series_omitted 3\n",
-        "\njackfield_policy_call_seconds_count{policy=\"round-robin\"} 3\n",
-        "\njackfield_policy_call_seconds_bucket{le=\"+Inf\",policy=\"round-robin\"} 3\n",
+        "\njackfield_policy_call_seconds_count{policy=\"round-robin\",point=\"queue-dispatch\"} 3\n",
+        "\njackfield_policy_call_seconds_bucket{le=\"+Inf\",policy=\"round-robin\",point=\"queue-dispatch\"} 3\n",
         "\njackfield_plugin_generation{plugin=\"mine\",digest=\"d1\"} 2\n",
         "\njackfield_plugin_shadow_rows_agreed{plugin=\"mine\"} 3\n",
     ] {
@@ -310,7 +311,7 @@ fn the_socket_is_closed_to_others() {
     assert_eq!(mode(&path), 0o600);
     let again = |path: &Path| {
         let config = Config { socket: Some(path.to_owned()), tcp: None, health: None, limits: limits() };
-        Room::open(config, house.numbers.clone(), house.notes.clone())
+        Room::open(config, house.numbers.clone(), Some(house.notes.clone()))
     };
     let error = again(&path).expect_err("in use").to_string();
     assert!(error.contains("another process answers there"), "{error}");
@@ -415,4 +416,29 @@ fn an_answer_that_does_not_come_is_a_problem() {
     let stopping =
         House::with(Numbers { status: Status { role: "active".into(), ..Status::default() }, ..Numbers::new() });
     assert_eq!(stopping.ask("GET /health HTTP/1.1"), (503, "{\"role\":\"active\",\"ready\":false}\n".to_owned()));
+}
+
+/// While a broker waits it answers for its health, and for nothing that only a master can do.
+#[test]
+fn a_standby_is_alive_and_not_ready() {
+    let waits_for = "broker north on amq1".to_owned();
+    let status = Status { role: "standby".into(), waits_for, ..Status::default() };
+    let door = || Some(HealthDoor { key: "admin.standby", address: "127.0.0.1:0".into() });
+    let config = || Config { socket: None, tcp: None, health: door(), limits: limits() };
+    let room = Room::open(config(), Arc::new(Numbers { status, ..Numbers::new() }), None).expect("open");
+    let address = room.health().expect("an address");
+    let ask = |path: &str| {
+        exchange(tcp(Some(address)), &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+    };
+    let body = "{\"role\":\"standby\",\"ready\":false,\"waits_for\":\"broker north on amq1\"}\n";
+    assert_eq!(ask("/health"), (503, body.to_owned()));
+    assert_eq!(ask("/health/alive"), (200, body.to_owned()));
+    assert!(ask("/metrics").1.contains("jackfield_ready 0"));
+    assert_eq!(ask("/api/v1/plugins").0, 404);
+    drop(room);
+    let taken = std::net::TcpListener::bind(address).expect("the room has let go of its address");
+    let config = Config { health: Some(HealthDoor { key: "admin.standby", address: address.to_string() }), ..config() };
+    let error = Room::open(config, Arc::new(Numbers::new()), None).expect_err("it is in use").to_string();
+    assert!(error.starts_with("admin.standby = "), "{error}");
+    drop(taken);
 }

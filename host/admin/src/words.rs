@@ -11,8 +11,11 @@ pub struct Status {
     pub version: String,
     /// Name of the broker.
     pub broker: String,
-    /// `active`: it serves.
+    /// `active`: it serves. `standby`: it waits until it may.
     pub role: String,
+    /// Who has what a standby waits for; empty for one that is active.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub waits_for: String,
     /// It takes connections: false from the moment that it was told to stop.
     pub ready: bool,
     /// Seconds since it began to serve.
@@ -241,12 +244,14 @@ impl Sums {
     }
 }
 
-/// One dispatch policy over all its destinations: `GET /api/v1/policies`.
+/// One policy over all its destinations: `GET /api/v1/policies`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Its name.
     pub name: String,
-    /// Destinations by how it stands there: `live`, `warming`, `asleep`, `backing_off`, `refused`.
+    /// What it decides, such as `queue-dispatch`.
+    pub point: String,
+    /// Queues by how it stands there: `live`, `warming`, `asleep`, `backing_off`, `refused`.
     pub destinations: BTreeMap<String, u64>,
     /// Rows that it was asked about.
     pub rows: u64,
@@ -351,11 +356,15 @@ pub struct Changed {
     pub generation: Option<u64>,
 }
 
-/// Answer of `GET /health`.
+/// Answer of `GET /health`, with 200 where clients are served and 503 elsewhere; and of `GET /health/alive`, with 200 also
+/// where a standby waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// See [`Status::role`].
     pub role: String,
     /// See [`Status::ready`].
     pub ready: bool,
+    /// See [`Status::waits_for`].
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub waits_for: String,
 }

@@ -195,7 +195,7 @@ impl Broker {
                     return refuse("it still has subscriptions; close them first");
                 }
                 self.topics.remove(&destination.name);
-                self.topic_policies.forget(&destination.name);
+                self.topic_policies.forget(&destination.name, &mut self.retired);
             }
             DestinationKind::TempTopic => match self.temporary_topics.get(&destination.name) {
                 Some(owner) if *owner != from => return refuse("it is another connection's temporary topic"),

@@ -1,21 +1,28 @@
 //! Topic dispatch: a policy takes subscriptions out of a message's fan-out and ranks the others. Topics without one, the
 //! default, pay nothing: their messages go to all that match, in order of arrival.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use message::{Destination, DestinationKind, Message, Text};
-use plugin::{Columns, FanOut, FanOutCheck, Messages, PolicyStats, Scalar, SubscriptionRow, TopicDispatch};
+use plugin::{Columns, FanOut, FanOutCheck, Messages, Point, PolicyStats, Scalar, SubscriptionRow, TopicDispatch};
 use rustc_hash::FxHashMap;
 
 use crate::Config;
 use crate::broker::Broker;
 use crate::line::LineKind;
+use crate::retired::Retired;
 use crate::routing::{number_of, property_of};
 use crate::slots::Key;
+use crate::stats::add;
 
 /// The policies of topics, made with a topic's first message.
 #[derive(Default)]
 pub(crate) struct TopicPolicies {
-    /// True if the configuration names one for any topic.
+    /// True if the configuration names one for any topic …
     named: bool,
+    /// … or one is bound to some.
+    bound: bool,
     /// `None` for a topic without one. An entry goes with its topic.
     of: FxHashMap<Text, Option<TopicPolicy>>,
     check: FanOutCheck,
@@ -25,6 +32,7 @@ pub(crate) struct TopicPolicies {
 }
 
 struct TopicPolicy {
+    name: Arc<str>,
     policy: Box<dyn TopicDispatch>,
     stats: TopicStats,
 }
@@ -59,8 +67,17 @@ impl TopicPolicies {
     }
 
     /// The topic is gone.
-    pub(crate) fn forget(&mut self, topic: &Text) {
-        self.of.remove(topic);
+    pub(crate) fn forget(&mut self, topic: &Text, retired: &mut Retired) {
+        if let Some(Some(topic)) = self.of.remove(topic) {
+            retired.policy(Point::TopicDispatch, Some(topic.name), Some(topic.policy.stats()));
+        }
+    }
+
+    /// What the policies counted, by name.
+    pub(crate) fn add_to(&self, sums: &mut BTreeMap<(Point, Arc<str>), PolicyStats>) {
+        for topic in self.of.values().flatten() {
+            add(sums, (Point::TopicDispatch, topic.name.clone()), &topic.policy.stats());
+        }
     }
 }
 
@@ -68,7 +85,8 @@ impl Broker {
     /// Leaves in `wanted` the subscriptions that get the message, in the order in which they are served.
     pub(crate) fn rank(&mut self, message: &Message, wanted: &mut Vec<Key>) {
         let destination = &message.destination;
-        if !self.topic_policies.named
+        let policies = &self.topic_policies;
+        if !(policies.named || policies.bound)
             || wanted.is_empty()
             || destination.kind != DestinationKind::Topic
             || destination.is_advisory()
@@ -101,14 +119,33 @@ impl Broker {
     }
 
     fn topic_policy(&mut self, topic: &Destination) -> Option<TopicPolicy> {
-        let policy = self.config.settings(false, &topic.name).topic_dispatch_policy.clone()?;
-        match self.policies.topic_dispatch(&policy, &topic.name) {
-            Ok(policy) => Some(TopicPolicy { policy, stats: TopicStats::default() }),
+        let name = self.topic_policy_name(&topic.name)?;
+        match self.policies.topic_dispatch(&name, &topic.name) {
+            Ok(policy) => Some(TopicPolicy { name, policy, stats: TopicStats::default() }),
             Err(_) => {
                 self.stats.policies_refused += 1;
                 None
             }
         }
+    }
+
+    /// The name of the policy that a topic is to have, if any.
+    fn topic_policy_name(&self, topic: &str) -> Option<Arc<str>> {
+        let bound = self.policies.bound(Point::TopicDispatch, topic);
+        bound.or_else(|| self.config.settings(false, topic).topic_dispatch_policy.clone()).map(Into::into)
+    }
+
+    /// Topics that are to have another policy than before get it with their next message; the others keep theirs.
+    pub(crate) fn rebind_topics(&mut self) {
+        let mut all = std::mem::take(&mut self.topic_policies);
+        all.bound = !self.policies.bindings(Point::TopicDispatch).is_empty();
+        let is_other = |(topic, has): (&Text, &Option<TopicPolicy>)| {
+            let name = has.as_ref().map(|has| &has.name);
+            (name != self.topic_policy_name(topic).as_ref()).then(|| topic.clone())
+        };
+        let others: Vec<Text> = all.of.iter().filter_map(is_other).collect();
+        others.iter().for_each(|topic| all.forget(topic, &mut self.retired));
+        self.topic_policies = all;
     }
 
     fn subscription_row(&self, key: Key) -> SubscriptionRow {

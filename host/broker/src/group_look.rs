@@ -446,7 +446,10 @@ impl Broker {
         if asked.groups.is_empty() {
             return false;
         }
-        let mut policy = look.groups.policy.take().unwrap_or_else(|| self.group_policy(look.line));
+        let mut policy = match look.groups.policy.take() {
+            Some(policy) => policy,
+            None => self.group_policy(look.groups, look.line),
+        };
         let with_room = look.scratch.consumers.iter().zip(&look.scratch.room);
         let consumers: Vec<_> = with_room.map(|(row, room)| ConsumerRow { credit: *room, ..*row }).collect();
         let owned = look.groups.owned();

@@ -13,6 +13,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::sync::Arc;
 
 use message::{Sequence, Text};
 use plugin::{GroupAssignment, PolicyStats, group_hash};
@@ -137,6 +138,8 @@ pub(crate) struct Groups {
     /// Last round in which a new group found no room.
     pub(crate) full_round: u64,
     pub(crate) policy: Option<Box<dyn GroupAssignment>>,
+    /// Its name.
+    pub(crate) policy_name: Option<Arc<str>>,
     pub(crate) stats: GroupStats,
 }
 

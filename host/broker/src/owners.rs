@@ -9,20 +9,23 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use message::Record;
-use plugin::{ConsumerRow, GroupAssignment, GroupBatch, LEAVE, Member, MemberChange};
+use plugin::{ConsumerRow, GroupAssignment, GroupBatch, LEAVE, Member, MemberChange, Point};
 
 use crate::broker::{Broker, Timer};
 use crate::entry::Entry;
 use crate::groups::{Groups, NO_GROUP, Ownership};
-use crate::line::Line;
+use crate::line::{Line, LineKind};
 use crate::pending::Place;
+use crate::policy::wanted;
 use crate::slots::Key;
 
 impl Broker {
     /// The policy of the line's groups; it hears of all members.
-    pub(crate) fn group_policy(&mut self, line: &Line) -> Box<dyn GroupAssignment> {
-        let name = line.kind.queue().map(|queue| queue.name.clone()).unwrap_or_default();
-        let made = self.policies.group_assignment(&line.settings.message_group_policy, &name);
+    pub(crate) fn group_policy(&mut self, groups: &mut Groups, line: &Line) -> Box<dyn GroupAssignment> {
+        let queue = line.kind.queue().map(|queue| queue.name.clone()).unwrap_or_default();
+        let name = wanted(&*self.policies, Point::GroupAssignment, &line.settings.message_group_policy, &queue);
+        let made = self.policies.group_assignment(&name, &queue);
+        groups.policy_name = Some(name);
         let mut policy = made.unwrap_or_else(|_| {
             self.stats.policies_refused += 1;
             Box::new(plugin::native::Sticky::new())
@@ -31,6 +34,23 @@ impl Broker {
             line.members.iter().filter_map(|key| self.member(*key)).map(MemberChange::Joined).collect();
         policy.members_changed(&joined);
         policy
+    }
+
+    /// Groups that are to have another policy get it when they next need one. Each stays with its owner meanwhile.
+    pub(crate) fn rebind_groups(&mut self) {
+        let with_groups: Vec<Key> =
+            self.lines.iter().filter(|(_, line)| line.groups.is_some()).map(|(key, _)| key).collect();
+        for key in with_groups {
+            let Some(Line { kind: LineKind::Queue { destination, .. }, settings, groups: Some(groups), .. }) =
+                self.lines.get_mut(key)
+            else {
+                continue;
+            };
+            let wish = &settings.message_group_policy;
+            if groups.policy_name != Some(wanted(&*self.policies, Point::GroupAssignment, wish, &destination.name)) {
+                self.retired.group_policy(groups);
+            }
+        }
     }
 
     /// A consumer as policies hear of it.
@@ -167,7 +187,7 @@ impl Broker {
                 groups.forget_member(consumer);
             }
             if line.members.is_empty() {
-                groups.policy = None;
+                self.retired.group_policy(&mut groups);
             }
             line.groups = Some(groups);
         }
@@ -217,7 +237,7 @@ impl Broker {
                 policy.members_changed(&line.changes);
                 policy
             }
-            None => self.group_policy(line),
+            None => self.group_policy(&mut groups, line),
         };
         if policy.rebalances() && !line.selective && !line.exclusive && line.members.len() > 1 && groups.len() > 0 {
             groups.begin_round(&line.members);

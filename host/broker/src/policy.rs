@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugin::{Member, MemberChange};
+use plugin::{Member, MemberChange, Point, PolicyHost};
 
 use crate::broker::Broker;
 use crate::consumer::Consumer;
@@ -15,25 +15,30 @@ impl Broker {
         let Some(line) = self.lines.get_mut(key) else { return };
         let LineKind::Queue { destination, .. } = &line.kind else { return };
         let wish = &line.settings.dispatch_policy;
-        self.retired.policy(line.policy_name.take(), line.policy.take());
-        line.policy_name = Some(self.policies.policy_for(wish, &destination.name).into());
-        line.policy = Some(self.policies.queue_dispatch(wish, &destination.name).unwrap_or_else(|_| {
+        let former = line.policy.take().map(|policy| policy.stats());
+        self.retired.policy(Point::QueueDispatch, line.policy_name.take(), former);
+        let name = wanted(&*self.policies, Point::QueueDispatch, wish, &destination.name);
+        line.policy = Some(self.policies.queue_dispatch(&name, &destination.name).unwrap_or_else(|_| {
             self.stats.policies_refused += 1;
             Box::new(plugin::native::RoundRobin::new())
         }));
+        line.policy_name = Some(name);
     }
 
-    /// Other policies are bound to destinations than before, or a policy is there no more: each queue that is to have
-    /// another one gets it, and the new one is told of all members. A policy that stays where it is notices nothing.
+    /// Other policies are bound to destinations than before, or a policy is there no more: each queue, its groups, each
+    /// topic and each binding of publish routing that is to have another one gets it, and the new one is told of all
+    /// members. A policy that stays where it is notices nothing.
     pub fn policies_changed(&mut self) {
         self.rebind_routes();
+        self.rebind_topics();
+        self.rebind_groups();
         let with_policy = |line: &Line| line.policy.is_some();
         let lines: Vec<Key> = self.lines.iter().filter(|(_, line)| with_policy(line)).map(|(key, _)| key).collect();
         for key in lines {
             let Some(line) = self.lines.get(key) else { continue };
             let LineKind::Queue { destination, .. } = &line.kind else { continue };
-            let wanted = self.policies.policy_for(&line.settings.dispatch_policy, &destination.name);
-            if line.policy_name.as_deref() == Some(&*wanted) {
+            let wish = &line.settings.dispatch_policy;
+            if line.policy_name == Some(wanted(&*self.policies, Point::QueueDispatch, wish, &destination.name)) {
                 continue;
             }
             self.make_policy(key);
@@ -43,6 +48,11 @@ impl Broker {
             self.mark(key);
         }
     }
+}
+
+/// The name of the policy that a destination is to have whose settings say `wish`.
+pub(crate) fn wanted(policies: &dyn PolicyHost, point: Point, wish: &str, destination: &str) -> Arc<str> {
+    policies.bound(point, destination).map_or_else(|| wish.into(), Into::into)
 }
 
 /// A consumer as its policy is told of it.

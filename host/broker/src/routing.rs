@@ -11,10 +11,11 @@
 use std::sync::Arc;
 
 use message::{Destination, DestinationKind, Message, Pattern, Refusal, RefusalKind, Text, Value};
-use plugin::{Columns, Messages, PolicyHost, PolicyStats, PublishRouting, RouteCheck, Scalar, Verdict};
+use plugin::{Columns, Messages, Point, PolicyHost, PolicyStats, PublishRouting, RouteCheck, Scalar, Verdict};
 
 use crate::acknowledge::dead_letter_of;
 use crate::broker::Broker;
+use crate::retired::Retired;
 use crate::{Config, Routing};
 
 /// Bytes of a reason that a policy gives for a rejection or a dead letter.
@@ -101,11 +102,11 @@ impl Routes {
 
     /// Other policies may be bound on the running broker than before. A rule that stays notices nothing. Tells how many
     /// policies could not be had.
-    fn rebind(&mut self, policies: &dyn PolicyHost) -> u64 {
+    fn rebind(&mut self, policies: &dyn PolicyHost, retired: &mut Retired) -> u64 {
         let (mut bound, of_file): (Vec<Rule>, Vec<Rule>) = self.rules.drain(..).partition(|rule| rule.is_bound);
         self.rules = of_file;
         let mut refused = 0;
-        for (pattern, policy) in policies.routing_bindings() {
+        for (pattern, policy) in policies.bindings(Point::PublishRouting) {
             let Destination { kind, name } = target_of(&pattern);
             let (is_queue, pattern) = (kind.is_queue(), Pattern::new(name));
             let is_same =
@@ -117,6 +118,9 @@ impl Routes {
                     refused += u64::from(!self.add(&binding, policies, true));
                 }
             }
+        }
+        for gone in bound {
+            retired.policy(Point::PublishRouting, Some(gone.name.into()), Some(gone.policy.stats()));
         }
         refused
     }
@@ -162,7 +166,7 @@ struct Journey<'a> {
 impl Broker {
     /// Other policies may be bound than before.
     pub(crate) fn rebind_routes(&mut self) {
-        self.stats.policies_refused += self.routes.rebind(&*self.policies);
+        self.stats.policies_refused += self.routes.rebind(&*self.policies, &mut self.retired);
     }
 
     /// Where each message goes in the end; `None` for one that is bound to no policy. A rejection refuses them all.

@@ -1,7 +1,10 @@
 //! What happened, in numbers.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use message::{ConnectionKey, Event, Sequence};
-use plugin::PolicyStats;
+use plugin::{Point, PolicyStats};
 
 use crate::Config;
 use crate::broker::Broker;
@@ -47,6 +50,8 @@ pub struct LineReport {
     pub stats: LineStats,
     /// Message groups; `None` for a queue that never saw one and for subscriptions.
     pub groups: Option<GroupStats>,
+    /// Name of the group policy that it has; empty without.
+    pub group_policy_name: String,
     /// Name of the dispatch policy that it has; empty without consumers and for subscriptions.
     pub policy_name: String,
     /// The dispatch policy's own counters; `None` without consumers or for subscriptions.
@@ -80,10 +85,26 @@ impl Broker {
             memory: line.memory + line.resident,
             stats: line.stats,
             groups: line.groups.as_ref().map(|groups| groups.stats()),
+            group_policy_name: line
+                .groups
+                .as_ref()
+                .and_then(|groups| groups.policy_name.as_deref())
+                .unwrap_or_default()
+                .to_owned(),
             policy_name: line.policy_name.as_deref().unwrap_or_default().to_owned(),
             policy: line.policy.as_ref().map(|policy| policy.stats()),
         });
         (reports.collect(), next)
+    }
+
+    /// What the policies of topics and of publish routing counted, by name: those that no line has.
+    pub fn policies_without_lines(&self) -> BTreeMap<(Point, Arc<str>), PolicyStats> {
+        let mut sums = BTreeMap::new();
+        self.topic_policies.add_to(&mut sums);
+        for binding in self.routing() {
+            add(&mut sums, (Point::PublishRouting, binding.policy.into()), &binding.stats);
+        }
+        sums
     }
 
     /// What lines and policies counted that are there no more.
@@ -122,4 +143,11 @@ impl Broker {
     pub fn connections(&self) -> usize {
         self.connections.len()
     }
+}
+
+/// Adds a policy that is in use.
+pub(crate) fn add(sums: &mut BTreeMap<(Point, Arc<str>), PolicyStats>, key: (Point, Arc<str>), stats: &PolicyStats) {
+    let sum = sums.entry(key).or_default();
+    sum.add(stats);
+    sum.memory_bytes += stats.memory_bytes;
 }

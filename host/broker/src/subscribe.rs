@@ -8,7 +8,7 @@ use message::{
     Advisory, Connect, ConnectionKey, Destination, DestinationKind, Event, LogDefinition, ProducerId, Record, Refusal,
     RefusalKind, Subscribe, SubscriptionKey, Text,
 };
-use plugin::MemberChange;
+use plugin::{MemberChange, Point};
 use plugin::auth::Principal;
 
 use crate::broker::{Broker, Then, Timer};
@@ -549,7 +549,8 @@ impl Broker {
                     line.selective = selective;
                     line.exclusive = exclusive || line.settings.all_consumers_exclusive_by_default;
                     if line.members.is_empty() {
-                        self.retired.policy(line.policy_name.take(), line.policy.take());
+                        let former = line.policy.take().map(|policy| policy.stats());
+                        self.retired.policy(Point::QueueDispatch, line.policy_name.take(), former);
                         line.changes.clear();
                     }
                 }

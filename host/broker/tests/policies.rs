@@ -2,17 +2,16 @@
 
 mod house;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use broker::{Config, EXPLAIN_DECISIONS_MAX, EXPLAIN_DESTINATIONS_MAX, ExplainError};
 use bytes::Bytes;
-use house::House;
-use message::{AckKind, Fact, Record};
+use house::{House, delivered, wish};
+use message::{AckKind, Command, Fact, Record, Text};
 use plugin::native::{NativeHost, RoundRobin};
 use plugin::{
-    Columns, Corrections, Decided, DispatchBatch, GroupAssignment, MemberChange, PolicyError, PolicyHost, PolicyInfo,
-    PolicyStats, QueueDispatch, SymbolTable,
+    Columns, Corrections, Decided, DispatchBatch, GroupAssignment, GroupBatch, GroupMove, MemberChange, Point,
+    PolicyError, PolicyHost, PolicyInfo, PolicyStats, QueueDispatch, SymbolTable, TopicDispatch,
 };
 
 fn fact(key: &'static str, value: Option<&'static str>) -> Fact {
@@ -87,40 +86,97 @@ impl QueueDispatch for Picky {
     }
 }
 
+/// Gives each new group to whoever joined last.
+#[derive(Default)]
+struct Newest(Vec<u32>);
+
+impl GroupAssignment for Newest {
+    fn members_changed(&mut self, changes: &[MemberChange]) {
+        for change in changes {
+            match change {
+                MemberChange::Joined(member) => self.0.push(member.slot),
+                MemberChange::Left(slot) => self.0.retain(|other| other != slot),
+            }
+        }
+    }
+
+    fn assign(&mut self, batch: &GroupBatch<'_>, out: &mut Vec<u32>) -> Decided {
+        out.clear();
+        out.resize(batch.rows(), *self.0.last().expect("somebody is there"));
+        Decided::Policy
+    }
+
+    fn rebalances(&self) -> bool {
+        false
+    }
+
+    fn rebalance(&mut self, _batch: &GroupBatch<'_>, out: &mut Vec<GroupMove>) -> Decided {
+        out.clear();
+        Decided::Policy
+    }
+
+    fn stats(&self) -> PolicyStats {
+        PolicyStats::default()
+    }
+}
+
 #[derive(Default, Clone)]
 struct Bindings {
-    bound: Arc<Mutex<BTreeMap<String, String>>>,
+    bound: Arc<Mutex<Vec<(Point, String, String)>>>,
     told: Arc<Mutex<Vec<String>>>,
     symbols: Arc<SymbolTable>,
 }
 
 impl Bindings {
     fn bind(&self, destination: &str, policy: &str) {
-        self.bound.lock().expect("whole").insert(destination.into(), policy.into());
+        self.bind_at(Point::QueueDispatch, destination, policy);
+    }
+
+    fn unbind(&self, point: Point) {
+        self.bound.lock().expect("whole").retain(|(at, ..)| *at != point);
+    }
+
+    fn bind_at(&self, point: Point, destination: &str, policy: &str) {
+        let mut bound = self.bound.lock().expect("whole");
+        bound.retain(|(at, to, _)| (*at, &**to) != (point, destination));
+        bound.push((point, destination.into(), policy.into()));
     }
 }
 
 impl PolicyHost for Bindings {
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
-        let name = self.policy_for(policy, destination);
         let picky = |last, wrong| Picky { last, wrong, members: Vec::new(), told: self.told.clone() };
-        match &*name {
+        match policy {
             "first" => Ok(Box::new(picky(false, false))),
             "last" => Ok(Box::new(picky(true, false))),
             "wrong" => Ok(Box::new(picky(true, true))),
-            _ => NativeHost::new().queue_dispatch(&name, destination),
+            _ => NativeHost::new().queue_dispatch(policy, destination),
         }
     }
 
     fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError> {
-        NativeHost::new().group_assignment(policy, destination)
+        match policy {
+            "newest" => Ok(Box::new(Newest::default())),
+            _ => NativeHost::new().group_assignment(policy, destination),
+        }
     }
 
-    fn policy_for(&self, policy: &str, destination: &str) -> String {
-        self.bound.lock().expect("whole").get(destination).cloned().unwrap_or_else(|| policy.to_owned())
+    fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
+        NativeHost::new().topic_dispatch(policy, destination)
     }
 
-    fn names(&self, _point: plugin::Point) -> Vec<PolicyInfo> {
+    fn bound(&self, point: Point, destination: &str) -> Option<String> {
+        let bound = self.bound.lock().expect("whole");
+        bound.iter().find(|(at, to, _)| (*at, &**to) == (point, destination)).map(|(.., policy)| policy.clone())
+    }
+
+    fn bindings(&self, point: Point) -> Vec<(String, String)> {
+        let bound = self.bound.lock().expect("whole");
+        let theirs = bound.iter().filter(|(at, ..)| *at == point);
+        theirs.map(|(_, to, policy)| (to.clone(), policy.clone())).collect()
+    }
+
+    fn names(&self, _point: Point) -> Vec<PolicyInfo> {
         Vec::new()
     }
 
@@ -165,6 +221,60 @@ fn a_queue_in_use_gets_the_policy_bound_to_it() {
         (house.texts(1), house.texts(2), house.texts(3)),
         (vec!["f".into()], vec!["g".into()], vec!["h".into()])
     );
+}
+
+/// The policy of a topic is exchanged between two messages.
+#[test]
+fn a_topic_in_use_gets_the_policy_bound_to_it() {
+    let bindings = Bindings::default();
+    let mut house = House::with_policies(Config::default(), Box::new(bindings.clone()));
+    house.connect(1);
+    for (subscription, priority) in [(1, -1), (2, 5), (3, 0)] {
+        let mut wish = wish(1, subscription, "topic://PRICES.>");
+        wish.priority = priority;
+        house.act(1, Command::Subscribe(Box::new(wish)));
+        house.take(1);
+    }
+    let served = |house: &mut House| {
+        house.broker.policies_changed();
+        house.send(9, "topic://PRICES.ACME", &["x"]);
+        house.take(1).iter().filter_map(delivered).map(|delivery| delivery.subscription).collect::<Vec<_>>()
+    };
+    house.connect(9);
+    assert_eq!(served(&mut house), [1, 2, 3]);
+    bindings.bind_at(Point::TopicDispatch, "PRICES.ACME", "priority");
+    assert_eq!(served(&mut house), [2, 3, 1]);
+    bindings.bind_at(Point::TopicDispatch, "PRICES.ACME", "missing");
+    assert_eq!(served(&mut house), [1, 2, 3], "nobody is left out by a policy that cannot be had");
+    bindings.bind_at(Point::TopicDispatch, "PRICES.ACME", "strict-order");
+    assert_eq!(served(&mut house), [1, 2, 3]);
+    let topics = house.broker.topics_dispatched();
+    assert_eq!((topics.len(), topics[0].topic.messages), (1, 1), "its policy was asked");
+    bindings.unbind(Point::TopicDispatch);
+    assert_eq!(served(&mut house), [1, 2, 3]);
+    assert!(house.broker.topics_dispatched().is_empty());
+}
+
+/// Groups stay with their owners when another policy is bound; new ones go by it, and it knows all members.
+#[test]
+fn groups_in_use_get_the_policy_bound_to_them() {
+    let bindings = Bindings::default();
+    let mut house = crowd(&bindings);
+    let owner_of = |house: &mut House, group: &str| {
+        let mut message = house.message(9, "queue://Q", "x");
+        message.group_id = Some(Text::from(group));
+        house.publish(9, message, None);
+        (1..=3).find(|connection| house.take(*connection).iter().any(|event| delivered(event).is_some()))
+    };
+    let before: Vec<_> = ["a", "b", "c"].map(|group| owner_of(&mut house, group)).into();
+    assert_eq!(before.iter().flatten().collect::<std::collections::BTreeSet<_>>().len(), 3, "shared out: {before:?}");
+    bindings.bind_at(Point::GroupAssignment, "Q", "newest");
+    house.broker.policies_changed();
+    assert_eq!(["a", "b", "c"].map(|group| owner_of(&mut house, group)).to_vec(), before);
+    assert_eq!(["d", "e", "f"].map(|group| owner_of(&mut house, group)), [Some(3); 3]);
+    bindings.unbind(Point::GroupAssignment);
+    house.broker.policies_changed();
+    assert_ne!(owner_of(&mut house, "g"), Some(3), "the one with most groups does not get another");
 }
 
 /// The policy hears how often it was wrong, and only then.

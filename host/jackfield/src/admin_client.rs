@@ -1,11 +1,13 @@
 //! Asks a running broker over its admin socket.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use admin::Problem;
+use admin::words::Health;
 use anyhow::{Context, anyhow, bail};
 use serde::de::DeserializeOwned;
 
@@ -20,13 +22,15 @@ const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A broker's admin socket.
 pub(crate) struct AdminClient {
     socket: PathBuf,
+    /// Where it answers while it waits to become master.
+    standby: Option<String>,
 }
 
 impl AdminClient {
     /// The socket that is named, or the one of the configuration.
     pub(crate) fn new(reach: &cli::Reach) -> anyhow::Result<AdminClient> {
         if let Some(socket) = &reach.socket {
-            return Ok(AdminClient { socket: socket.clone() });
+            return Ok(AdminClient { socket: socket.clone(), standby: None });
         }
         let mut config = match config_file::load(reach.config.as_deref()) {
             Ok(found) => found.config,
@@ -36,12 +40,19 @@ impl AdminClient {
             config.data_directory.clone_from(data);
         }
         let none = "admin.socket is empty, so there is no socket to ask; ask the admin address";
-        Ok(AdminClient { socket: socket_of(&config).ok_or_else(|| anyhow!(none))? })
+        Ok(AdminClient { socket: socket_of(&config).ok_or_else(|| anyhow!(none))?, standby: config.admin.standby })
     }
 
     /// Asks for one thing.
     pub(crate) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.ask("GET", path, &[])
+    }
+
+    /// Asks whether the broker is there and waits to become master. `None` where nobody says so.
+    pub(crate) fn standby(&self) -> Option<Health> {
+        let mut stream = TcpStream::connect(self.standby.as_ref()?).ok()?;
+        stream.set_read_timeout(Some(ANSWER_WAIT)).ok()?;
+        read(&exchange(&mut stream, "GET", "/health/alive", &[]).ok()?).ok()
     }
 
     /// Asks something, with a body where it has one.

@@ -391,14 +391,15 @@ pub(crate) struct Show {
     pub(crate) reach: Reach,
 }
 
-/// A policy and the queues that are to have it.
+/// A policy and the destinations that are to have it.
 #[derive(Debug, Args)]
 pub(crate) struct Binding {
     /// Name of the policy.
     pub(crate) name: String,
-    /// Which queues: a name, or a pattern such as ORDERS.>
+    /// Which queues, for topic-dispatch which topics: a name, or a pattern such as ORDERS.>; for publish-routing those of
+    /// topics begin with topic://
     pub(crate) pattern: String,
-    /// What it decides there.
+    /// What it decides there: queue-dispatch, topic-dispatch, group-assignment or publish-routing.
     #[arg(long, value_name = "POINT", default_value_t = Point::QueueDispatch)]
     pub(crate) point: Point,
     /// Which broker.
@@ -406,7 +407,7 @@ pub(crate) struct Binding {
     pub(crate) reach: Reach,
 }
 
-/// Queues by pattern.
+/// Destinations by pattern.
 #[derive(Debug, Args)]
 pub(crate) struct Unbinding {
     /// The pattern as it was bound.

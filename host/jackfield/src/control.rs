@@ -1,6 +1,7 @@
 //! What the admin room asks, answered by the rooms that know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use admin::words::{
@@ -8,7 +9,7 @@ use admin::words::{
 };
 use admin::{Answer, Control, Problem};
 use broker::{LineReport, LineStats, Retired};
-use plugin::{CallTimes, PolicyState, PolicyStats};
+use plugin::{CallTimes, Point, PolicyState, PolicyStats};
 use server::{ConnectorReport, Gone, Observer};
 
 use crate::config::protocol_name;
@@ -47,6 +48,7 @@ impl Control for House {
                 version: env!("CARGO_PKG_VERSION").into(),
                 broker: self.broker.clone(),
                 role: "active".into(),
+                waits_for: String::new(),
                 ready: !self.observer.is_stopping(),
                 uptime_s: self.since.elapsed().as_secs(),
                 pid: std::process::id(),
@@ -79,6 +81,7 @@ impl Control for House {
             while let Some(at) = from {
                 let page = self.observer.page(at).await.map_err(gone)?;
                 page.lines.iter().for_each(|line| fold.take(line));
+                fold.add_policies(&page.policies);
                 fold.add_retired(&page.retired);
                 from = page.next;
             }
@@ -141,7 +144,7 @@ struct Fold {
     wanted: usize,
     best: Vec<Destination>,
     survey: Survey,
-    policies: HashMap<String, Policy>,
+    policies: HashMap<(Point, String), Policy>,
 }
 
 impl Fold {
@@ -155,10 +158,12 @@ impl Fold {
         self.survey.total += 1;
         self.survey.sums.add(&sums);
         if let Some(stats) = &line.policy {
-            let policy = self.policy(&line.policy_name);
-            *policy.destinations.entry(state(stats.state).to_owned()).or_default() += 1;
-            policy.memory_bytes += stats.memory_bytes;
-            add_policy(policy, stats);
+            self.add_policy(Point::QueueDispatch, &line.policy_name, stats);
+        }
+        if let Some(groups) = &line.groups
+            && !line.group_policy_name.is_empty()
+        {
+            self.add_policy(Point::GroupAssignment, &line.group_policy_name, &groups.policy);
         }
         if !line.name.contains(&self.ask.contains) {
             return;
@@ -175,13 +180,34 @@ impl Fold {
     /// Adds what is gone to the sums.
     fn add_retired(&mut self, retired: &Retired) {
         self.survey.sums.add(&counters(&retired.lines));
-        for (name, stats) in &retired.policies {
-            add_policy(self.policy(name), stats);
+        for ((point, name), stats) in &retired.policies {
+            add_policy(self.policy(*point, name), stats);
         }
     }
 
-    fn policy(&mut self, name: &str) -> &mut Policy {
-        self.policies.entry(name.to_owned()).or_insert_with(|| Policy { name: name.to_owned(), ..Policy::default() })
+    /// Adds the policies that are in use elsewhere than on lines.
+    fn add_policies(&mut self, policies: &BTreeMap<(Point, Arc<str>), PolicyStats>) {
+        for ((point, name), stats) in policies {
+            let policy = self.policy(*point, name);
+            policy.memory_bytes += stats.memory_bytes;
+            add_policy(policy, stats);
+        }
+    }
+
+    /// Adds a policy as it stands on a line.
+    fn add_policy(&mut self, point: Point, name: &str, stats: &PolicyStats) {
+        let policy = self.policy(point, name);
+        *policy.destinations.entry(state(stats.state).to_owned()).or_default() += 1;
+        policy.memory_bytes += stats.memory_bytes;
+        add_policy(policy, stats);
+    }
+
+    fn policy(&mut self, point: Point, name: &str) -> &mut Policy {
+        self.policies.entry((point, name.to_owned())).or_insert_with(|| Policy {
+            name: name.to_owned(),
+            point: point.key().to_owned(),
+            ..Policy::default()
+        })
     }
 
     fn sort(&mut self) {
@@ -196,7 +222,7 @@ impl Fold {
     fn finish(mut self) -> Survey {
         self.sort();
         let mut policies: Vec<Policy> = self.policies.into_values().collect();
-        policies.sort_by(|a, b| a.name.cmp(&b.name));
+        policies.sort_by(|a, b| (&a.name, &a.point).cmp(&(&b.name, &b.point)));
         Survey { destinations: self.best.into_iter().skip(self.ask.offset).collect(), policies, ..self.survey }
     }
 }
@@ -274,7 +300,7 @@ fn add_times(sum: &mut Times, times: &CallTimes) {
 }
 
 /// Memory of this process as the system counts it; 0 where it does not tell.
-fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) * 1024
@@ -292,6 +318,7 @@ mod tests {
             memory: 10,
             stats: broker::LineStats { enqueued: 100 - pending as u64, ..Default::default() },
             groups: None,
+            group_policy_name: String::new(),
             policy_name: policy.into(),
             policy: (!policy.is_empty()).then(|| PolicyStats { rows: 2, batches_trap: 1, ..PolicyStats::default() }),
         }
@@ -337,12 +364,15 @@ mod tests {
         lines.iter().for_each(|line| fold.take(line));
         let gone = PolicyStats { rows: 5, ..PolicyStats::default() };
         let lines = LineStats { enqueued: 7, ..LineStats::default() };
-        fold.add_retired(&Retired { lines, policies: [("p".into(), gone), ("q".into(), gone)].into() });
+        let key = |name: &str| (Point::QueueDispatch, name.into());
+        fold.add_retired(&Retired { lines, policies: [(key("p"), gone), (key("q"), gone)].into() });
+        fold.add_policies(&[((Point::TopicDispatch, "p".into()), gone)].into());
         let summed = fold.finish();
         assert_eq!(summed.sums.enqueued, all.sums.enqueued + 7);
         let rows: Vec<_> = summed.policies.iter().map(|policy| (policy.name.as_str(), policy.rows)).collect();
-        assert_eq!(rows, [("p", 6005), ("q", 5)]);
-        assert_eq!(summed.policies[1].destinations.len(), 0, "it is nowhere now");
+        assert_eq!(rows, [("p", 6005), ("p", 5), ("q", 5)]);
+        assert_eq!(summed.policies[1].point, "topic-dispatch", "the same name decides two things");
+        assert_eq!(summed.policies[2].destinations.len(), 0, "it is nowhere now");
         let (names, none) = survey(Ask::default());
         assert_eq!((names.len(), none.total), (0, 3001));
     }

@@ -24,6 +24,7 @@ mod policies;
 mod role;
 mod security;
 mod serve;
+mod standby;
 mod status;
 mod table;
 mod wiring;

@@ -38,7 +38,8 @@ pub(crate) fn list(plug_ins: &[Listed], bindings: &[Bound], policies: &[Policy])
     text + &section(
         [
             "policy",
-            "destinations",
+            "for",
+            "queues",
             "calls",
             "messages",
             "us a call",
@@ -57,6 +58,7 @@ pub(crate) fn list(plug_ins: &[Listed], bindings: &[Bound], policies: &[Policy])
             let mean = times.nanos.checked_div(times.calls).map(|nanos| format!("{:.1}", nanos as f64 / 1e3));
             vec![
                 policy.name.clone(),
+                policy.point.clone(),
                 policy.destinations.values().sum::<u64>().to_string(),
                 calls.to_string(),
                 policy.rows.to_string(),
@@ -238,6 +240,7 @@ mod tests {
         ];
         let policy = Policy {
             name: "mine".into(),
+            point: "queue-dispatch".into(),
             destinations: [("live".to_owned(), 2), ("asleep".to_owned(), 1)].into(),
             batches: [("policy".to_owned(), 90), ("trap".to_owned(), 2), ("warming".to_owned(), 1)].into(),
             rows: 1_000,
@@ -251,7 +254,7 @@ mod tests {
             "mine 2 queue-policy 0123456789ab 20 KiB - 1 2 2 KiB on 3",
             "waiting - queue-policy - - 1 - 1 -",
             "A.> queue-dispatch mine",
-            "mine 3 92 1000 2.5 5 3 2 0 0 3 MiB",
+            "mine queue-dispatch 3 92 1000 2.5 5 3 2 0 0 3 MiB",
         ] {
             assert!(lines.contains(&expected.split(' ').collect()), "{expected} is not in\n{text}");
         }

@@ -27,6 +27,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::config::{Config, LockWish};
 use crate::exit::Exit;
+use crate::standby::Standby;
 use crate::wiring;
 
 /// How often is looked whether a process that has the journal without the lock has ended.
@@ -53,8 +54,8 @@ enum Told {
 
 /// What the main thread is told.
 enum Turn {
-    /// Another broker is master.
-    Standby,
+    /// Another broker is master: this one.
+    Standby(String),
     /// It is ours to open the journal.
     Recover,
     /// It will never be.
@@ -162,14 +163,20 @@ fn wait_for_lock(config: &Config, standby: &AtomicBool) -> Result<Role, Exit> {
         tracing::error!("cannot start the threads of the lock: {error}");
         Exit::Internal
     })?;
-    let mut was_standby = false;
+    let mut waiting: Option<Standby> = None;
     loop {
         match turns.recv() {
-            Ok(Turn::Standby) => {
-                was_standby = true;
-                standby.store(true, Ordering::SeqCst);
-                crate::serve::say("standby\n");
-            }
+            Ok(Turn::Standby(whom)) => match &waiting {
+                Some(waiting) => waiting.waits_for(&whom),
+                None => {
+                    standby.store(true, Ordering::SeqCst);
+                    let begun = Standby::begin(config, &whom).map_err(|error| {
+                        tracing::error!("{error}");
+                        Exit::Failed
+                    })?;
+                    waiting = Some(begun);
+                }
+            },
             Ok(Turn::Recover) => break,
             Ok(Turn::End(exit)) => return Err(exit),
             Err(_) => {
@@ -179,7 +186,7 @@ fn wait_for_lock(config: &Config, standby: &AtomicBool) -> Result<Role, Exit> {
         }
     }
     let had_at = Instant::now();
-    let restart_allowed = wish.restart_allowed;
+    let (was_standby, restart_allowed) = (waiting.is_some(), wish.restart_allowed);
     Ok(Role { fence, keeper: Some(keeper), had_at, opened_in: Duration::ZERO, was_standby, restart_allowed })
 }
 
@@ -315,9 +322,8 @@ impl Driver {
                     "Database {path} is locked by another server: {held_by}. This broker is in slave mode, waiting for the \
                      lock to be freed"
                 );
-                if !std::mem::replace(&mut self.is_standby, true) {
-                    let _ = self.turn.send(Turn::Standby);
-                }
+                self.is_standby = true;
+                let _ = self.turn.send(Turn::Standby(held_by.to_string()));
             }
             Action::Settling { why, ms } => {
                 tracing::info!("the lock {path} was free, but {why}: its former holder is given {ms} ms to find out");

@@ -77,7 +77,7 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
 fn open_admin(config: &Config, server: &Server, control: Arc<Control>) -> Result<Room, admin::AdminError> {
     let house =
         House { broker: config.broker.broker_name.to_string(), observer: server.observer(), since: Instant::now() };
-    Room::open(wiring::admin(config), Arc::new(house), control)
+    Room::open(wiring::admin(config), Arc::new(house), Some(control))
 }
 
 fn with_arguments(found: Found, args: &cli::Serve) -> Found {

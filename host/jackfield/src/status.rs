@@ -12,7 +12,18 @@ use crate::table::{section, size, time};
 /// Prints how the broker stands.
 pub(crate) fn status(args: &cli::Status, out: &mut impl Write) -> anyhow::Result<()> {
     let broker = AdminClient::new(&args.reach)?;
-    let status: Status = broker.get("/api/v1/status")?;
+    let status: Status = match broker.get("/api/v1/status") {
+        Ok(status) => status,
+        Err(error) => {
+            let health = broker.standby().ok_or(error)?;
+            let text = if args.json {
+                serde_json::to_string_pretty(&serde_json::json!({ "status": health }))?
+            } else {
+                format!("this broker is {}: it waits for {}", health.role, health.waits_for)
+            };
+            return writeln!(out, "{text}").context("cannot print");
+        }
+    };
     let survey: Survey = broker.get(&format!("/api/v1/destinations?limit={}", args.destinations))?;
     let text = if args.json {
         serde_json::to_string_pretty(&serde_json::json!({ "status": status, "survey": survey }))?
@@ -67,11 +78,11 @@ fn for_people(status: &Status, survey: &Survey) -> String {
         text += &format!("and {more} more\n");
     }
     text += &section(
-        ["policy", "destinations", "batches", "decided natively", "corrected rows"],
+        ["policy", "for", "queues", "batches", "decided natively", "corrected rows"],
         survey.policies.iter().map(|p| {
             let (all, own) = (p.batches.values().sum::<u64>(), p.batches.get("policy").copied().unwrap_or(0));
             let numbers = [p.destinations.values().sum::<u64>(), all, all.saturating_sub(own), p.corrected];
-            [p.name.clone()].into_iter().chain(numbers.map(|n| n.to_string())).collect()
+            [p.name.clone(), p.point.clone()].into_iter().chain(numbers.map(|n| n.to_string())).collect()
         }),
     );
     let tight = status

@@ -66,7 +66,7 @@ pub(crate) fn journal(config: &Config) -> journal_rocksdb::Config {
 
 /// What the admin room is told.
 pub(crate) fn admin(config: &Config) -> admin::Config {
-    let config::Admin { socket, address, token, user, password, hosts, health, limits } = config.admin.clone();
+    let config::Admin { socket, address, token, user, password, hosts, health, limits, .. } = config.admin.clone();
     let limits = admin::Limits { component_bytes_max: config.policy.component_bytes_max, ..limits };
     let socket = match socket {
         None => Some(config.data_directory.join("admin.sock")),
@@ -77,7 +77,14 @@ pub(crate) fn admin(config: &Config) -> admin::Config {
         let login = admin::Login { token, user: user.zip(password) };
         admin::TcpDoor { address, login, hosts }
     });
+    let health = health.map(|address| admin::HealthDoor { key: "admin.health", address });
     admin::Config { socket, tcp, health, limits }
+}
+
+/// What the admin room is told while this broker waits to become master: one open address, or nothing.
+pub(crate) fn standby(config: &Config) -> Option<admin::Config> {
+    let health = admin::HealthDoor { key: "admin.standby", address: config.admin.standby.clone()? };
+    Some(admin::Config { socket: None, tcp: None, health: Some(health), limits: config.admin.limits })
 }
 
 /// An id that no other run of any broker has (row W15).

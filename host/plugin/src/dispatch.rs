@@ -223,18 +223,22 @@ pub struct PolicyInfo {
 
 /// Makes policies by name. One host serves the whole broker.
 pub trait PolicyHost: Send {
-    /// The policy that `destination` gets when its settings say `policy`, see [`policy_for`](Self::policy_for). Cheap:
-    /// nothing is compiled on the caller's thread.
+    /// The dispatch policy `policy` for the queue `destination`. Cheap: nothing is compiled on the caller's thread.
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError>;
 
     /// The group policy `policy` for `destination`. As cheap.
     fn group_assignment(&self, policy: &str, destination: &str) -> Result<Box<dyn GroupAssignment>, PolicyError>;
 
-    /// The name of the policy that `destination` gets when its settings say `policy`: another one where somebody bound
-    /// another one to it.
-    fn policy_for(&self, policy: &str, destination: &str) -> String {
-        let _ = destination;
-        policy.to_owned()
+    /// The policy that somebody bound to `destination` on the running broker; it goes before the one in its settings.
+    fn bound(&self, point: Point, destination: &str) -> Option<String> {
+        let _ = (point, destination);
+        None
+    }
+
+    /// All that is bound so: patterns, for publish routing those of topics with `topic://` in front, and names of policies.
+    fn bindings(&self, point: Point) -> Vec<(String, String)> {
+        let _ = point;
+        Vec::new()
     }
 
     /// The policy `policy` for the topic `destination`. Cheap likewise. A host may have none.
@@ -264,12 +268,6 @@ pub trait PolicyHost: Send {
     ) -> Result<Box<dyn NetworkFilter>, PolicyError> {
         let _ = (connector, settings);
         Err(PolicyError::Unknown { policy: policy.to_owned(), known: Vec::new() })
-    }
-
-    /// What somebody bound to publish routing beside the configuration: patterns, those of topics with `topic://` in front,
-    /// and names of policies.
-    fn routing_bindings(&self) -> Vec<(String, String)> {
-        Vec::new()
     }
 
     /// The policies of `point` that can be asked for, by name in ascending order.

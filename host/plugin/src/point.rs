@@ -20,6 +20,18 @@ pub enum Point {
 }
 
 impl Point {
+    /// The word for it in commands, metrics and what is kept.
+    pub fn key(self) -> &'static str {
+        match self {
+            Point::QueueDispatch => "queue-dispatch",
+            Point::TopicDispatch => "topic-dispatch",
+            Point::GroupAssignment => "group-assignment",
+            Point::Auth => "auth",
+            Point::NetworkFilter => "network-filter",
+            Point::PublishRouting => "publish-routing",
+        }
+    }
+
     /// The words for it in messages to the operator.
     pub fn name(self) -> &'static str {
         match self {

@@ -14,15 +14,25 @@ use crate::Digest;
 pub enum Point {
     /// Which consumer gets which message of a queue.
     QueueDispatch,
+    /// Which subscriptions get a message of a topic, and in which order.
+    TopicDispatch,
+    /// Which consumer owns a message group.
+    GroupAssignment,
     /// Where a message goes that a producer sends.
     PublishRouting,
 }
 
 impl Point {
+    /// All of them.
+    pub const ALL: [Point; 4] =
+        [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::PublishRouting];
+
     /// The word for it.
     pub fn name(self) -> &'static str {
         match self {
             Point::QueueDispatch => "queue-dispatch",
+            Point::TopicDispatch => "topic-dispatch",
+            Point::GroupAssignment => "group-assignment",
             Point::PublishRouting => "publish-routing",
         }
     }
@@ -31,6 +41,8 @@ impl Point {
     pub fn world(self) -> &'static str {
         match self {
             Point::QueueDispatch => "queue-policy",
+            Point::TopicDispatch => "topic-policy",
+            Point::GroupAssignment => "group-policy",
             Point::PublishRouting => "routing-policy",
         }
     }
@@ -46,11 +58,11 @@ impl FromStr for Point {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Point, String> {
-        match text {
-            "queue-dispatch" => Ok(Point::QueueDispatch),
-            "publish-routing" => Ok(Point::PublishRouting),
-            _ => Err(format!("{text} is no extension point; there are queue-dispatch and publish-routing")),
-        }
+        let found = Point::ALL.into_iter().find(|point| point.name() == text);
+        found.ok_or_else(|| {
+            let known = Point::ALL.map(Point::name).join(", ");
+            format!("{text} is no extension point; there are {known}")
+        })
     }
 }
 

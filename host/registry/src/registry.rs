@@ -331,13 +331,13 @@ impl Registry {
         Ok(done)
     }
 
-    /// Has the destinations of a pattern use a policy: a plug-in, or one from elsewhere. Patterns name queues; for publish
-    /// routing those of topics have `topic://` in front.
+    /// Has the destinations of a pattern use a policy: a plug-in, or one from elsewhere. Patterns name queues, for topic
+    /// dispatch topics; for publish routing those of topics have `topic://` in front.
     pub fn bind(&mut self, point: Point, pattern: &str, policy: &str) -> Result<Done, RegistryError> {
         let refuse = |reason: String| RegistryError::Pattern { pattern: pattern.to_owned(), reason };
         let name = match point {
             Point::PublishRouting => pattern.strip_prefix("topic://").unwrap_or(pattern),
-            Point::QueueDispatch => pattern,
+            Point::QueueDispatch | Point::TopicDispatch | Point::GroupAssignment => pattern,
         };
         Destination::queue(name.to_owned()).check().map_err(|error| refuse(error.to_string()))?;
         if name.contains("://") || name.contains(',') {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use broker::{Broker, LineReport, Retired};
 use journal::Journal;
+use plugin::{Point, PolicyStats};
 use session::Protocol;
 use tokio::sync::{oneshot, watch};
 
@@ -65,6 +66,8 @@ pub struct Page {
     pub lines: Vec<LineReport>,
     /// Where to go on; `None` at the end.
     pub next: Option<usize>,
+    /// At the end: what policies counted that no line has, by name.
+    pub policies: BTreeMap<(Point, Arc<str>), PolicyStats>,
     /// At the end: what lines and policies counted that are there no more.
     pub retired: Retired,
 }
@@ -149,8 +152,10 @@ pub(crate) fn answer(broker: &Broker, question: Question) {
         Question::Figures(answer) => drop(answer.send(figures(broker))),
         Question::Page(from, answer) => {
             let (lines, next) = broker.report_page(from, PAGE_LINES);
-            let retired = if next.is_none() { broker.retired().clone() } else { Retired::default() };
-            drop(answer.send(Page { lines, next, retired }));
+            let is_last = next.is_none();
+            let retired = if is_last { broker.retired().clone() } else { Retired::default() };
+            let policies = if is_last { broker.policies_without_lines() } else { BTreeMap::new() };
+            drop(answer.send(Page { lines, next, policies, retired }));
         }
     }
 }

@@ -399,6 +399,7 @@ impl<'a> Producer<'a> {
             persistent: self.plan.persistent,
             transacted,
             property,
+            group: None,
             timestamp_ms: timestamp_ms(),
         };
         self.sequence += 1;

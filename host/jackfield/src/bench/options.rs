@@ -145,6 +145,9 @@ pub(crate) struct Work {
     /// Queues that they share.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) queues: u32,
+    /// Message groups of each queue, three of four messages in one of them; 0 for none.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) groups: u32,
     /// Varies sizes, transactions, acknowledgements and prefetch, and the moments of the kills.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -71,6 +71,7 @@ pub(crate) fn queues(
                 persistent: true,
                 transacted: true,
                 property: None,
+                group: None,
                 timestamp_ms: 0,
             };
             client.send(&message, false);

@@ -24,6 +24,8 @@ pub(crate) struct Admin {
     pub(crate) hosts: Vec<String>,
     /// `host:port` for health and metrics alone, without a login.
     pub(crate) health: Option<String>,
+    /// `host:port` for the same while this broker waits to become master.
+    pub(crate) standby: Option<String>,
     /// Bounds.
     pub(crate) limits: admin::Limits,
 }
@@ -94,9 +96,16 @@ pub(super) const ADMIN: &[Key<Config>] = &[
     },
     Key {
         name: "health",
-        doc: "HOST:PORT for /health and /metrics alone, open to everybody who reaches it.",
+        doc: "HOST:PORT for /health, /health/alive and /metrics alone, open to everybody who reaches it.",
         read: |c, raw| address(raw).map(|address| c.admin.health = Some(address)),
         show: |c| optional(c.admin.health.as_deref(), "\"127.0.0.1:8161\""),
+    },
+    Key {
+        name: "standby",
+        doc: "HOST:PORT for /health, /health/alive and /metrics while this broker is a slave that waits; it may be that of\n\
+              health. /health says 503 then, /health/alive 200.",
+        read: |c, raw| address(raw).map(|address| c.admin.standby = Some(address)),
+        show: |c| optional(c.admin.standby.as_deref(), "\"127.0.0.1:8161\""),
     },
     Key {
         name: "connections",

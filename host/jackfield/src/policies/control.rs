@@ -69,9 +69,8 @@ impl Control {
             };
             if let Some(active) = examine(registry.running(name)) {
                 self.host.install(&active);
-                // While a routing policy is being compiled messages would pass by it unasked.
-                let routes = |(point, _, policy): (Point, &str, &str)| point == Point::PublishRouting && policy == name;
-                if registry.bindings().any(routes)
+                let goes_unasked = |(point, _, policy): (Point, &str, &str)| passes_unasked(point) && policy == name;
+                if registry.bindings().any(goes_unasked)
                     && let Err(error) = self.host.compile(&active)
                 {
                     tracing::error!(%error, generation = active.generation(), "a deployed policy cannot be run");
@@ -115,7 +114,7 @@ impl Control {
         }
         let mut next = self.look();
         let mut facts = Vec::new();
-        for point in [Point::QueueDispatch, Point::PublishRouting] {
+        for point in Point::ALL {
             let theirs = states.iter().filter(|state| state.point == to_plugin(point)).map(|state| {
                 let bytes = Bytes::copy_from_slice(&state.bytes);
                 let (policy, generation, format) = (state.policy.clone(), state.generation, state.format);
@@ -228,7 +227,7 @@ impl Control {
     }
 
     /// Says whether a policy of the program or of its configuration decides at this point; the registry knows the others.
-    /// One for publish routing is compiled before messages meet it: meanwhile they would pass by it unasked.
+    /// One that messages would pass by meanwhile is compiled before they meet it.
     fn check_serves(&self, point: Point, policy: &str) -> Result<(), ControlError> {
         if !self.taken.contains_key(policy) {
             return Ok(());
@@ -239,7 +238,7 @@ impl Control {
             return Err(ControlError::Refused(format!("policy {policy} decides nothing for {point}")));
         }
         match point {
-            Point::PublishRouting if native.is_none() => self.host.prepare(policy).map_err(refused),
+            _ if passes_unasked(point) && native.is_none() => self.host.prepare(policy).map_err(refused),
             _ => Ok(()),
         }
     }
@@ -475,11 +474,24 @@ fn watch(control: &Weak<Control>, events: &Receiver<SwapEvent>) {
     }
 }
 
+/// Whether messages go on unasked while a policy of this point is being compiled; elsewhere its native twin, or the
+/// native default, decides meanwhile.
+fn passes_unasked(point: Point) -> bool {
+    matches!(point, Point::TopicDispatch | Point::PublishRouting)
+}
+
 fn to_plugin(point: Point) -> plugin::Point {
     match point {
         Point::QueueDispatch => plugin::Point::QueueDispatch,
+        Point::TopicDispatch => plugin::Point::TopicDispatch,
+        Point::GroupAssignment => plugin::Point::GroupAssignment,
         Point::PublishRouting => plugin::Point::PublishRouting,
     }
+}
+
+/// The point as the registry knows it; those without bindings it does not know.
+pub(super) fn from_plugin(point: plugin::Point) -> Option<Point> {
+    Point::ALL.into_iter().find(|known| to_plugin(*known) == point)
 }
 
 fn refused(error: impl std::fmt::Display) -> ControlError {

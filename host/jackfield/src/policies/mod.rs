@@ -138,10 +138,9 @@ impl Policies {
 
 impl PolicyHost for Policies {
     fn queue_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn QueueDispatch>, PolicyError> {
-        let policy = self.policy_for(policy, destination);
         match policy.strip_prefix(NATIVE) {
             Some(native) => self.native.queue_dispatch(native, destination),
-            None => self.components.queue_dispatch(&policy, destination),
+            None => self.components.queue_dispatch(policy, destination),
         }
     }
 
@@ -152,9 +151,16 @@ impl PolicyHost for Policies {
         }
     }
 
-    fn policy_for(&self, policy: &str, destination: &str) -> String {
+    fn bound(&self, point: Point, destination: &str) -> Option<String> {
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        registry.bound(registry::Point::QueueDispatch, destination).unwrap_or(policy).to_owned()
+        registry.bound(control::from_plugin(point)?, destination).map(str::to_owned)
+    }
+
+    fn bindings(&self, point: Point) -> Vec<(String, String)> {
+        let Some(point) = control::from_plugin(point) else { return Vec::new() };
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let theirs = registry.bindings().filter(|(at, ..)| *at == point);
+        theirs.map(|(_, pattern, policy)| (pattern.to_owned(), policy.to_owned())).collect()
     }
 
     fn topic_dispatch(&self, policy: &str, destination: &str) -> Result<Box<dyn TopicDispatch>, PolicyError> {
@@ -174,12 +180,6 @@ impl PolicyHost for Policies {
             Some(native) => self.native.publish_routing(native, pattern, settings),
             None => self.components.publish_routing(policy, pattern, settings),
         }
-    }
-
-    fn routing_bindings(&self) -> Vec<(String, String)> {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let routing = registry.bindings().filter(|(point, ..)| *point == registry::Point::PublishRouting);
-        routing.map(|(_, pattern, policy)| (pattern.to_owned(), policy.to_owned())).collect()
     }
 
     fn metrics(&self) -> Vec<PolicyMetrics> {

@@ -79,6 +79,17 @@ impl House {
         self.control.deploy(wish(name, bytes)).expect("it is taken in")
     }
 
+    /// Batches that a policy decided itself.
+    fn decided(&self, policy: &str, point: plugin::Point) -> u64 {
+        let observer = self.server.as_ref().expect("it runs").observer();
+        let house = crate::control::House { broker: String::new(), observer, since: Instant::now() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let survey = runtime.block_on(admin::Control::survey(&house, admin::words::Ask::default()));
+        let policies = survey.unwrap_or_else(|problem| panic!("{problem:?}")).policies;
+        let found = policies.iter().find(|found| found.name == policy && found.point == point.key());
+        found.and_then(|found| found.batches.get("policy").copied()).unwrap_or(0)
+    }
+
     fn running(&self, name: &str) -> Option<u64> {
         self.control.list().into_iter().find(|listed| listed.name == name)?.active
     }
@@ -377,6 +388,48 @@ fn a_routing_policy_is_changed_on_a_running_broker() {
     house.control.unbind(routing, "ORDERS").expect("unbound");
     send(&house);
     came(&house, "ORDERS");
+    house.stop();
+}
+
+/// Group and topic policies are deployed, bound and exchanged like any other, and found again after a restart.
+#[test]
+fn policies_of_groups_and_topics_are_changed_on_a_running_broker() {
+    let stock = |point, name: &str| {
+        let stock = plugin_wasmtime::stock_of(point).iter().find(|stock| stock.name == name).expect("a stock policy");
+        stock.bytes.to_vec()
+    };
+    let home = tempfile::tempdir().expect("a folder");
+    let house = House::start(home.path());
+    house.deploy("owners", stock(plugin::Point::GroupAssignment, "hash-bucket"));
+    house.deploy("ranks", stock(plugin::Point::TopicDispatch, "priority"));
+    let error = house.control.bind(Point::TopicDispatch, "PRICES.>", "owners").expect_err("another point").to_string();
+    assert!(error.contains("decides nothing for topic-dispatch"), "{error}");
+    house.control.bind(Point::GroupAssignment, "ORDERS", "owners").expect("bound");
+    house.control.bind(Point::TopicDispatch, "PRICES.>", "ranks").expect("bound");
+    house.stop();
+
+    let house = House::start(home.path());
+    let mut consumer = Stomp::connect(house.stomp);
+    consumer.subscribe("ORDERS");
+    let mut low = Stomp::connect(house.stomp);
+    low.send("SUBSCRIBE\ndestination:/topic/PRICES.ACME\nid:2\nactivemq.priority:1\nreceipt:s\n\n");
+    assert!(low.frame().starts_with("RECEIPT"));
+    let mut client = Stomp::connect(house.stomp);
+    let mut sent = 0;
+    // Until a group policy is compiled the native default decides.
+    until("decisions of both", || {
+        sent += 1;
+        client.send(&format!("SEND\ndestination:/queue/ORDERS\nJMSXGroupID:g{sent}\nreceipt:r\n\nx"));
+        assert!(client.frame().starts_with("RECEIPT"));
+        client.send("SEND\ndestination:/topic/PRICES.ACME\nreceipt:r\n\nx");
+        assert!(client.frame().starts_with("RECEIPT"));
+        assert!(consumer.frame().starts_with("MESSAGE") && low.frame().starts_with("MESSAGE"));
+        house.decided("owners", plugin::Point::GroupAssignment) > 0
+            && house.decided("ranks", plugin::Point::TopicDispatch) == sent
+    });
+    assert_eq!(house.control.deploy(wish("owners", stock(plugin::Point::GroupAssignment, "consistent-hash"))), Ok(2));
+    house.control.unbind(Point::TopicDispatch, "PRICES.>").expect("unbound");
+    house.control.remove("ranks").expect("removed");
     house.stop();
 }
 

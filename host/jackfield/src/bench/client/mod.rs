@@ -83,6 +83,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) transacted: bool,
     /// One int property, for selectors.
     pub(crate) property: Option<(&'a str, i32)>,
+    /// Its message group.
+    pub(crate) group: Option<&'a str>,
     /// The JMS timestamp.
     pub(crate) timestamp_ms: i64,
 }

@@ -257,7 +257,7 @@ impl OpenWire {
         writer.long(sequence);
         writer.long(0);
         writer.cached(Some(NULL_SLOT), Writer::null);
-        writer.string(None);
+        writer.string(message.group);
         writer.int(0);
         writer.string(None);
         writer.bool(message.persistent);

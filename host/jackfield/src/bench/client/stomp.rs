@@ -67,6 +67,9 @@ impl Stomp {
         if let Some((name, value)) = message.property {
             header(out, name, value);
         }
+        if let Some(group) = message.group {
+            header(out, "JMSXGroupID", group);
+        }
         let receipt = if confirm { self.receipt(out) } else { 0 };
         out.extend_from_slice(b"content-length:");
         number(out, message.body.len() as u64);

@@ -42,6 +42,8 @@ pub(crate) enum Violation {
     AcknowledgedCameBack,
     /// Came after a later message of its producer, to the same consumer, both for the first time.
     OutOfOrder,
+    /// Came after a later message of its producer and its group, to whichever consumer, both for the first time.
+    GroupOutOfOrder,
     /// Not what was sent: the checksum does not fit.
     Damaged,
     /// Came although its transaction was rolled back or never committed.
@@ -51,11 +53,12 @@ pub(crate) enum Violation {
 }
 
 impl Violation {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Lost,
         Self::UnmarkedDuplicate,
         Self::AcknowledgedCameBack,
         Self::OutOfOrder,
+        Self::GroupOutOfOrder,
         Self::Damaged,
         Self::RolledBackArrived,
         Self::Misrouted,
@@ -67,6 +70,7 @@ impl Violation {
             Self::UnmarkedDuplicate => "duplicates without redelivered mark",
             Self::AcknowledgedCameBack => "came back after a confirmed ack",
             Self::OutOfOrder => "order violations",
+            Self::GroupOutOfOrder => "order violations within a group",
             Self::Damaged => "damaged bodies",
             Self::RolledBackArrived => "arrived without a commit",
             Self::Misrouted => "in the wrong queue or never sent",
@@ -85,6 +89,10 @@ struct Subscriber {
 /// The book. Its owner locks it: each entry is a few nanoseconds.
 pub(crate) struct Ledger {
     queues: u32,
+    /// Message groups of each queue; 0 for none.
+    groups: u64,
+    /// Highest number of each stream and group among first deliveries.
+    last_of_group: HashMap<(u32, u64), u64>,
     streams: Vec<Vec<Fate>>,
     subscribers: HashMap<u64, Subscriber>,
     subscriber_last: u64,
@@ -121,9 +129,11 @@ pub(crate) struct Tally {
 const FINDINGS_MAX: usize = 1000;
 
 impl Ledger {
-    pub(crate) fn new(producers: u32, queues: u32, lenient_marks: bool) -> Self {
+    pub(crate) fn new(producers: u32, queues: u32, groups: u32, lenient_marks: bool) -> Self {
         Self {
             queues,
+            groups: groups.into(),
+            last_of_group: HashMap::new(),
             streams: (0..producers * queues).map(|_| Vec::new()).collect(),
             subscribers: HashMap::new(),
             subscriber_last: 0,
@@ -147,6 +157,7 @@ impl Ledger {
         self.generation += 1;
         self.restarted = restarted;
         self.subscribers.clear();
+        self.last_of_group.clear();
     }
 
     /// Takes a number for a message that is about to be sent; it must not arrive before [`Ledger::may_arrive`]
@@ -161,6 +172,11 @@ impl Ledger {
         fates.push(Fate { flags: if transacted { FORBIDDEN } else { 0 }, delivered_in: 0 });
         self.tally.sent += 1;
         Some(MessageKey { stream, sequence })
+    }
+
+    /// The group of a message; each fourth has none, so that the dispatch policy is asked too.
+    pub(crate) fn group(&self, key: MessageKey) -> Option<u64> {
+        if key.sequence % 4 == 3 { None } else { key.sequence.checked_rem(self.groups) }
     }
 
     fn fate(&mut self, key: MessageKey) -> &mut Fate {
@@ -247,10 +263,19 @@ impl Ledger {
         let last = subscriber.last.entry(key.stream).or_insert(key.sequence);
         let late = key.sequence < *last;
         *last = (*last).max(key.sequence);
+        let late_in_group = self.group(key).is_some_and(|group| {
+            let last = self.last_of_group.entry((key.stream, group)).or_insert(key.sequence);
+            let late = key.sequence < *last;
+            *last = (*last).max(key.sequence);
+            late
+        });
         if calm && fate.flags & OPEN == 0 {
             self.tally.order_checked += 1;
             if late {
                 self.find(Violation::OutOfOrder, Some(key));
+            }
+            if late_in_group {
+                self.find(Violation::GroupOutOfOrder, Some(key));
             }
         }
     }
@@ -350,7 +375,10 @@ mod tests {
     use Step::*;
 
     fn judge(steps: &[Step], lenient: bool) -> Ledger {
-        let mut ledger = Ledger::new(1, 2, lenient);
+        judge_in(Ledger::new(1, 2, 0, lenient), steps)
+    }
+
+    fn judge_in(mut ledger: Ledger, steps: &[Step]) -> Ledger {
         let key = |sequence| MessageKey { stream: 0, sequence };
         let subscribe =
             |ledger: &mut Ledger| [0, 0, 1].map(|queue| ledger.subscribe(queue, ledger.generation).unwrap());
@@ -439,6 +467,19 @@ mod tests {
         check(&[Send, Send, Restart, Redeliver(0, 1), Redeliver(1, 0)], &[]);
         check(&[Send, LeaveOpen(0), Send, Deliver(0, 1), Deliver(0, 0)], &[]);
         check(&[Send, Send, Deliver(0, 1), Restart, Deliver(0, 0)], &[]);
+    }
+
+    /// Messages 0 and 2 are one group, 1 and 3 another: consumers share the groups out, and each keeps its order.
+    #[test]
+    fn groups_keep_their_order_over_all_consumers() {
+        let check = |steps: &[Step], violations| {
+            let ledger = judge_in(Ledger::new(1, 2, 2, false), steps);
+            assert_eq!(ledger.count(Violation::GroupOutOfOrder), violations, "{:?}", ledger.findings());
+        };
+        check(&[Send, Send, Send, Deliver(0, 1), Deliver(1, 0), Deliver(1, 2)], 0);
+        check(&[Send, Send, Send, Deliver(0, 2), Deliver(1, 1), Deliver(1, 0)], 1);
+        check(&[Send, Send, Send, Disturb, Deliver(0, 2), Deliver(1, 0)], 0);
+        check(&[Send, Send, Send, Deliver(0, 2), Restart, Deliver(1, 0)], 0);
     }
 
     /// What a dead broker's socket still held is no delivery: it neither saves a message nor doubles it.

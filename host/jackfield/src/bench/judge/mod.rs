@@ -69,7 +69,7 @@ impl Court {
         work.queues = work.queues.min(work.consumers);
         let tag = format!("judge.{}.{}", work.seed, std::process::id());
         Arc::new(Self {
-            ledger: Mutex::new(Ledger::new(work.producers, work.queues, work.lenient_marks)),
+            ledger: Mutex::new(Ledger::new(work.producers, work.queues, work.groups, work.lenient_marks)),
             phase: AtomicU8::new(LOAD),
             active_ns: AtomicU64::new(now_ns()),
             awaited: AtomicI64::new(0),

@@ -145,7 +145,10 @@ impl Producer<'_> {
 
     fn send(&mut self, client: &mut Client, transacted: bool) -> Option<(MessageKey, u32)> {
         let queue = self.random.below(self.court.queues.len() as u64) as u32;
-        let key = self.court.ledger().send(self.index, queue, transacted)?;
+        let mut ledger = self.court.ledger();
+        let key = ledger.send(self.index, queue, transacted)?;
+        let group = ledger.group(key).map(|group| format!("g{group}"));
+        drop(ledger);
         let len = match self.random.below(200) {
             0 => 100_000 + self.random.below(200_000),
             1..=4 => 8_000 + self.random.below(60_000),
@@ -160,6 +163,7 @@ impl Producer<'_> {
             persistent: true,
             transacted,
             property: None,
+            group: group.as_deref(),
             timestamp_ms: now.as_millis() as i64,
         };
         Some((key, client.send(&message, !transacted)))
