@@ -30,6 +30,9 @@ if [ "${1:-}" = test ]; then
     want go golang-go
     want fusermount3 fuse3
     want openssl openssl
+    # The servers of the journal in a database; each test starts its own.
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
+    want mariadb-install-db mariadb-server
 fi
 have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || packages="$packages rustup curl"
 

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("journal", &["message", "selector"]),
     ("ha", &["journal", "message", "selector"]),
     ("journal-rocksdb", &["journal", "message", "selector"]),
+    ("journal-sql", &["ha", "journal", "message", "selector"]),
     ("plugin-wasmtime", &["plugin", "selector"]),
     ("registry", &["message", "selector"]),
     ("server", &["session", "wire", "message", "selector", "broker", "plugin", "journal"]),
@@ -25,6 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that only one room may say.
 const ONLY_IN: &[(&str, &str)] = &[
     ("rocksdb", "journal-rocksdb"),
+    ("sqlx", "journal-sql"),
     ("wasmtime", "plugin-wasmtime"),
     ("argon2", "auth"),
     ("jsonwebtoken", "auth"),

@@ -5,6 +5,7 @@
 //! state held
 //! broker north
 //! host amq1
+//! address tcp://amq1:61616
 //! process 4711
 //! since 2026-11-26T12:00:00Z
 //! epoch 7
@@ -35,6 +36,8 @@ pub struct Holder {
     pub broker: String,
     /// Name of its machine.
     pub host: String,
+    /// Where clients reach it; empty if it does not say.
+    pub address: String,
     /// Its process there.
     pub process: u32,
     /// When that process began, as people write it.
@@ -68,6 +71,9 @@ impl Holder {
         let mut line = |name: &str, value: &dyn fmt::Display| writeln!(text, "{name} {value}").unwrap_or_default();
         line("broker", &plain(&self.broker));
         line("host", &plain(&self.host));
+        if !self.address.is_empty() {
+            line("address", &plain(&self.address));
+        }
         line("process", &self.process);
         line("since", &plain(&self.since));
         if let Some(epoch) = self.epoch {
@@ -103,6 +109,7 @@ impl Holder {
                 "state" => holder.released = value == "released",
                 "broker" => holder.broker = value.to_owned(),
                 "host" => holder.host = value.to_owned(),
+                "address" => holder.address = value.to_owned(),
                 "process" => holder.process = value.parse().unwrap_or(0),
                 "since" => holder.since = value.to_owned(),
                 "epoch" => holder.epoch = value.parse().ok(),
@@ -122,8 +129,11 @@ fn plain(text: &str) -> String {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Holder { broker, host, process, since, .. } = self;
+        let Holder { broker, host, address, process, since, .. } = self;
         write!(f, "broker {broker} on {host}, process {process}, running since {since}")?;
+        if !address.is_empty() {
+            write!(f, ", serving {address}")?;
+        }
         match self.epoch {
             Some(epoch) => write!(f, ", epoch {epoch}"),
             None => Ok(()),
@@ -140,6 +150,7 @@ mod tests {
             released: false,
             broker: "north".into(),
             host: "amq1".into(),
+            address: "tcp://amq1:61616".into(),
             process: 4711,
             since: "2026-11-26T12:00:00Z".into(),
             epoch: Some(7),
@@ -153,7 +164,7 @@ mod tests {
         for holder in [
             sample(),
             Holder { released: true, ..sample() },
-            Holder { epoch: None, ..sample() },
+            Holder { epoch: None, address: String::new(), ..sample() },
             Holder { broker: "b".repeat(NAME_CHARS_MAX), host: "h".repeat(NAME_CHARS_MAX), ..sample() },
         ] {
             let bytes = holder.encode();
@@ -165,7 +176,7 @@ mod tests {
         assert_eq!((read.broker.as_str(), read.released), ("a?state released?", false));
         assert_eq!(
             sample().to_string(),
-            "broker north on amq1, process 4711, running since 2026-11-26T12:00:00Z, epoch 7"
+            "broker north on amq1, process 4711, running since 2026-11-26T12:00:00Z, serving tcp://amq1:61616, epoch 7"
         );
     }
 

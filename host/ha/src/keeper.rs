@@ -30,6 +30,9 @@ pub struct Config {
     pub retry_ms: i64,
     /// Give up rather than wait for a lock that is held (`failIfLocked`).
     pub fail_if_locked: bool,
+    /// So long without a proof, awake, and the keeper steps down, ms; `None` for five windows. For a medium that nobody can
+    /// ask while it is away, so that nobody else is served better meanwhile.
+    pub late_ms_max: Option<i64>,
 }
 
 impl Config {
@@ -409,7 +412,8 @@ impl Keeper {
             return;
         }
         let Some(until) = self.fence.proven_until() else { return };
-        if now - until.max(self.awake_since) > WINDOWS_LATE_MAX * self.config.window_ms() {
+        let late_ms_max = self.config.late_ms_max.unwrap_or(WINDOWS_LATE_MAX * self.config.window_ms());
+        if now - until.max(self.awake_since) > late_ms_max {
             let loss = Loss::Late { ms: now - until };
             self.end(loss.clone(), Action::Fence(loss));
         }

@@ -83,6 +83,9 @@ pub enum Loss {
     /// The medium forgot that we hold it.
     #[error("the file system has dropped it")]
     Dropped,
+    /// Its row in the database names no holder, or is not there.
+    #[error("its row in the database was freed or removed")]
+    Freed,
     /// Somebody else claims it.
     #[error("it was taken over by {0}")]
     TakenOver(String),

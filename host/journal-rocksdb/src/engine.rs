@@ -151,7 +151,7 @@ fn open_error(config: &Config, e: &rocksdb::Error) -> JournalError {
     if text.contains("/LOCK: ") || text.contains("lock hold by current process") {
         JournalError::Locked { place }
     } else if text.contains("Column families not opened") || text.contains("does not match existing comparator") {
-        JournalError::Foreign { place, cause: text.into() }
+        JournalError::Foreign { place, cause: format!("{text}; name an empty directory") }
     } else if is_no_space(e) {
         JournalError::Full { free_bytes: crate::space::free_bytes(Path::new(&place)), reserve_bytes: 0 }
     } else {

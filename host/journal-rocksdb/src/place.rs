@@ -95,7 +95,7 @@ fn sync_directory(place: &Path) -> Result<(), JournalError> {
 }
 
 fn foreign(place: &Path, cause: &str) -> JournalError {
-    JournalError::Foreign { place: place.display().to_string(), cause: cause.into() }
+    JournalError::Foreign { place: place.display().to_string(), cause: format!("{cause}; name an empty directory") }
 }
 
 fn io(attempt: &'static str, place: &Path, error: &std::io::Error) -> JournalError {

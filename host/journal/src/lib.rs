@@ -58,6 +58,37 @@ pub trait Journal: Send + Sync {
     fn close(&self) -> Result<(), JournalError>;
 }
 
+/// A journal of a kind that is chosen at run time.
+impl Journal for Box<dyn Journal> {
+    fn recover(&self, each: &mut dyn FnMut(Record)) -> Result<Recovered, JournalError> {
+        (**self).recover(each)
+    }
+
+    fn append(&self, groups: &[Vec<Record>]) -> Result<(), JournalError> {
+        (**self).append(groups)
+    }
+
+    fn load(&self, sequences: &[Sequence]) -> Result<Loaded, JournalError> {
+        (**self).load(sequences)
+    }
+
+    fn room(&self) -> Room {
+        (**self).room()
+    }
+
+    fn maintain(&self) {
+        (**self).maintain();
+    }
+
+    fn stats(&self) -> Stats {
+        (**self).stats()
+    }
+
+    fn close(&self) -> Result<(), JournalError> {
+        (**self).close()
+    }
+}
+
 /// What [`Journal::recover`] found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -153,11 +184,11 @@ pub enum JournalError {
         known: u32,
     },
     /// A place that holds something else.
-    #[error("{place} is no journal of this broker: {cause}; name an empty directory")]
+    #[error("{place} is no journal of this broker: {cause}")]
     Foreign {
-        /// The directory.
+        /// The directory, or the database.
         place: String,
-        /// What was found there.
+        /// What was found there, and what to name in its stead.
         cause: String,
     },
     /// Another process has the journal.
@@ -167,7 +198,7 @@ pub enum JournalError {
         place: String,
     },
     /// The lock that makes its user the only one is lost.
-    #[error("journal takes nothing more, because the lock on its data directory is lost: {why}")]
+    #[error("journal takes nothing more, because the lock on it is lost: {why}")]
     Fenced {
         /// How it was lost.
         why: String,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Holder, Standing};
 
-const CONFIG: Config = Config { keep_alive_ms: 1_000, retry_ms: 10_000, fail_if_locked: false };
+const CONFIG: Config = Config { keep_alive_ms: 1_000, retry_ms: 10_000, fail_if_locked: false, late_ms_max: None };
 
 fn held() -> HeldBy {
     HeldBy { holder: Some(Holder { broker: "a".into(), ..Holder::default() }), foreign: None }
@@ -27,7 +27,11 @@ impl Bench {
 
     /// One that is master since `now`, with nothing under way.
     fn master(now: i64) -> Bench {
-        let mut bench = Bench::new(CONFIG);
+        Bench::master_with(CONFIG, now)
+    }
+
+    fn master_with(config: Config, now: i64) -> Bench {
+        let mut bench = Bench::new(config);
         bench.expect(now, &[Action::Try]);
         bench.keeper.tried(now, Ok(Attempt::Taken(Former::Gone)));
         bench.expect(now, &[Action::Claim { epoch: None }]);
@@ -174,6 +178,23 @@ fn late_answers() {
     });
     assert_eq!(late, Some(17_000));
     assert!(matches!(bench.standing(17_000), Standing::Shut(Loss::Late { .. })));
+}
+
+/// A medium that nobody can ask while it is away is waited for longer, with the fence shut, and the lock is ours still
+/// when it comes back and says so.
+#[test]
+fn a_medium_that_is_away_is_waited_for() {
+    let mut bench = Bench::master_with(Config { late_ms_max: Some(60_000), ..CONFIG }, 0);
+    bench.expect(1_000, &[Action::Check]);
+    for second in 2..60 {
+        bench.expect(second * 1_000, &[]);
+        assert_eq!(bench.standing(second * 1_000), Standing::Doubt);
+    }
+    bench.keeper.checked(60_000, Checked::Unknown(trouble()));
+    bench.expect(60_000, &[Action::Unanswered(trouble())]);
+    bench.expect(60_250, &[Action::Check]);
+    bench.keeper.checked(60_300, Checked::Ours);
+    assert_eq!(bench.standing(60_300), Standing::Open);
 }
 
 /// A process that was stopped for an hour is not late for it: the answer may be there in a moment. Until then it
