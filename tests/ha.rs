@@ -18,17 +18,17 @@ use crate::admin::{exchange, get, tcp};
 use crate::support::{PROGRAM, Stomp, repository, run, text, until};
 
 /// Exit code of a broker that lost its lock.
-const LOCK_LOST: i32 = 79;
+pub(crate) const LOCK_LOST: i32 = 79;
 
 /// A directory that brokers share.
-struct Shared(tempfile::TempDir);
+pub(crate) struct Shared(tempfile::TempDir);
 
 impl Shared {
-    fn new() -> Shared {
+    pub(crate) fn new() -> Shared {
         Shared(tempfile::tempdir().expect("a folder"))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
@@ -41,7 +41,7 @@ impl Shared {
     }
 
     /// Starts a broker with more lines of configuration.
-    fn start_with(&self, name: &'static str, more: &str) -> Member {
+    pub(crate) fn start_with(&self, name: &'static str, more: &str) -> Member {
         let config = format!(
             "[broker]\nname = \"{name}\"\n{more}\n[[connector]]\nuri = \"tcp://127.0.0.1:0\"\n\
              [[connector]]\nuri = \"stomp://127.0.0.1:0\"\n"
@@ -86,7 +86,7 @@ impl Shared {
 }
 
 /// A broker process.
-struct Member {
+pub(crate) struct Member {
     name: &'static str,
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -94,11 +94,11 @@ struct Member {
 }
 
 impl Member {
-    fn has_said(&self, word: &str) -> bool {
+    pub(crate) fn has_said(&self, word: &str) -> bool {
         self.lines.lock().expect("no panic").iter().any(|line| line == word)
     }
 
-    fn await_word(&self, word: &str) {
+    pub(crate) fn await_word(&self, word: &str) {
         let begun = Instant::now();
         while !self.has_said(word) {
             assert!(begun.elapsed() < Duration::from_secs(20), "{} did not say {word}: {}", self.name, self.log());
@@ -106,11 +106,11 @@ impl Member {
         }
     }
 
-    fn await_log(&self, part: &str) {
+    pub(crate) fn await_log(&self, part: &str) {
         until(&format!("{} to log {part:?}, not {}", self.name, self.log()), || self.log().contains(part));
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).expect("a log")
     }
 
@@ -125,24 +125,24 @@ impl Member {
         self.listening("stomp").expect("it listens")
     }
 
-    fn client(&self) -> Stomp {
+    pub(crate) fn client(&self) -> Stomp {
         Stomp::connect(self.stomp())
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("signalled");
     }
 
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
     }
 
-    fn end(&mut self) -> ExitStatus {
+    pub(crate) fn end(&mut self) -> ExitStatus {
         self.child.wait().expect("gone")
     }
 
@@ -166,13 +166,13 @@ impl Drop for Member {
     }
 }
 
-fn publish(member: &Member, from: usize, to: usize) {
+pub(crate) fn publish(member: &Member, from: usize, to: usize) {
     let mut client = member.client();
     (from..to).for_each(|number| client.publish("Q", &number.to_string()));
 }
 
 /// Takes these messages and no others.
-fn drain(member: &Member, from: usize, to: usize) {
+pub(crate) fn drain(member: &Member, from: usize, to: usize) {
     let mut client = member.client();
     client.publish("Q", "last");
     client.subscribe("Q", "client-individual");
@@ -459,14 +459,13 @@ fn foreign_processes_are_named() {
     drain(&b, 0, 3);
 }
 
-/// The example's commands run as they are written, but for the ports, which somebody may have.
-#[test]
-fn the_example_runs_as_written() {
+/// Runs the commands of an example as they are written, but for the ports, which somebody may have, and what `change` puts
+/// in the place of something else. Returns what they say.
+pub(crate) fn run_example(folder: &str, ports: &str, change: impl Fn(String) -> String) -> String {
     let home = tempfile::tempdir().expect("a folder");
-    let ports = format!("2{:02}", std::process::id() % 100);
     let mut script = "set -eu\n".to_owned();
-    for entry in fs::read_dir(repository("examples/ha-shared-directory")).expect("the example").filter_map(Result::ok) {
-        let content = fs::read_to_string(entry.path()).expect("text").replace("616", &ports);
+    for entry in fs::read_dir(repository(folder)).expect("the example").filter_map(Result::ok) {
+        let content = change(fs::read_to_string(entry.path()).expect("text").replace("616", ports));
         if entry.file_name() == "README.md" {
             let blocks = content.split("\n```\n").skip(1).step_by(2);
             script.extend(blocks.flat_map(|block| [block, "\n"]));
@@ -479,6 +478,13 @@ fn the_example_runs_as_written() {
     let output = Command::new("bash").args(["-c", &script]).current_dir(home.path()).output().expect("a shell");
     let said = text(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", text(&output.stderr));
+    said
+}
+
+#[test]
+fn the_example_runs_as_written() {
+    let ports = format!("2{:02}", std::process::id() % 100);
+    let said = run_example("examples/ha-shared-directory", &ports, |content| content);
     assert!(said.contains("This broker is in slave mode") && said.contains("\n1000\n"), "{said}");
 }
 

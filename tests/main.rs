@@ -2,6 +2,9 @@
 
 mod admin;
 mod arrows;
+#[path = "../host/journal-sql/tests/server/mod.rs"]
+#[allow(dead_code, reason = "the crate's own tests use the rest")]
+mod database;
 mod disk;
 mod durability;
 mod first_message;
@@ -9,6 +12,7 @@ mod first_message;
 #[allow(dead_code, reason = "the crate's own tests use the rest")]
 mod guest;
 mod ha;
+mod ha_database;
 mod hostile;
 mod hostile_openwire;
 mod openwire;

@@ -15,11 +15,11 @@ pub(crate) enum Exit {
     Internal = 70,
     /// A write or sync of the journal failed and the broker stopped at once.
     Journal = 74,
-    /// Another process has the data directory, and is not to be waited for.
+    /// Another process has the lock or the journal, and is not to be waited for.
     Locked = 75,
     /// The configuration is wrong.
     Config = 78,
-    /// The lock of the data directory was lost; another broker may be master.
+    /// The lock of the journal was lost; another broker may be master.
     LockLost = 79,
 }
 
@@ -31,9 +31,9 @@ Exit codes:
   64  wrong arguments
   70  a fault of the program itself
   74  the journal failed: a write or sync did not succeed and the broker stopped at once
-  75  the data directory is in use by another process and lock.fail_if_locked is true
+  75  another broker has the lock and lock.fail_if_locked is true
   78  wrong configuration
-  79  the lock of the data directory was lost: start it again and it is a slave";
+  79  the lock of the journal was lost: start it again and it is a slave";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

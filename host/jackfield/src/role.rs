@@ -1,12 +1,12 @@
-//! Which part this broker plays: master, or slave of another one on the same data directory. Alone it is a master whose
-//! lock was free.
+//! Which part this broker plays: master, or slave of another one on the same journal. Alone it is a master whose lock was
+//! free.
 //!
 //! ```text
 //!  main ──enter──> waits ──────────────────────> opens the journal ──serves──> …──retire
 //!                    ^ turns                          │ fence                     │
 //!  lock-keeper ──────┴──── Keeper ────────────────────┴───────────────────────────┘
 //!        ^ answers, wakes
-//!  lock (asks the file), lock-wait (blocks until it is free)
+//!  lock (asks the file, or the row), lock-wait (blocks until it is free)
 //! ```
 //!
 //! A standby has its policies compiled and its users read; what is left to do when the lock is freed is to read the
@@ -21,8 +21,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use ha::{Action, Answer, Attempt, Fence, Fenced, FileLock, FileSystem, Holder, Keeper, Lock, Loss, Trust, Waited};
-use journal::JournalError;
+use journal::{Journal, JournalError};
 use journal_rocksdb::RocksJournal;
+use journal_sql::{Address, Lease, SqlJournal, SqlLease};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::config::{Config, LockWish};
@@ -34,6 +35,8 @@ use crate::wiring;
 const JOURNAL_POLL: Duration = Duration::from_millis(20);
 /// How long the end waits for the last thread that has the journal, and for the last word in the lock's file.
 const RETIRE_MAX: Duration = Duration::from_secs(2);
+/// How often is told that the lock gives no answer.
+const UNANSWERED_TOLD: Duration = Duration::from_secs(10);
 /// How long the port of a master that has just died may be taken still, ms.
 const PORT_MS_MAX: u64 = 5_000;
 
@@ -74,21 +77,57 @@ pub(crate) struct Role {
 }
 
 /// The journal behind the fence.
-pub(crate) type MasterJournal = Fenced<RocksJournal, fn() -> i64>;
+pub(crate) type MasterJournal = Fenced<Box<dyn Journal>, fn() -> i64>;
+
+/// A lock that can be waited for and named.
+trait AnyLock: Lock {
+    /// Where it is, for people.
+    fn place(&self) -> String;
+    /// Blocks until it is worth a try.
+    fn wait(&self) -> Waited;
+}
+
+impl AnyLock for FileLock {
+    fn place(&self) -> String {
+        self.path().display().to_string()
+    }
+
+    fn wait(&self) -> Waited {
+        FileLock::wait(self)
+    }
+}
+
+impl AnyLock for SqlLease {
+    fn place(&self) -> String {
+        SqlLease::place(self)
+    }
+
+    fn wait(&self) -> Waited {
+        SqlLease::wait(self)
+    }
+}
+
+/// A lock, how it is kept, and who holds it where appends have to prove that.
+struct OpenLock {
+    lock: Arc<dyn AnyLock>,
+    settings: ha::Config,
+    lease: Option<String>,
+}
 
 /// Waits until the lock is had, for as long as it takes, and opens the journal. While this waits `standby` is true.
 pub(crate) fn enter(config: &Config, standby: &AtomicBool) -> Result<(Role, Arc<MasterJournal>), Exit> {
-    let wish = config.lock;
-    let mut role = if wish.enabled {
+    let wish = &config.lock;
+    let (mut role, lease) = if wish.enabled {
         wait_for_lock(config, standby)?
     } else {
-        tracing::warn!("lock.enabled is false: a second broker on the same data directory is not kept waiting");
+        tracing::warn!("lock.enabled is false: a second broker on the same journal is not kept waiting");
         let (fence, now) = (Arc::new(Fence::always_open()), Instant::now());
-        Role { fence, keeper: None, had_at: now, opened_in: Duration::ZERO, was_standby: false, restart_allowed: false }
+        let (keeper, opened_in) = (None, Duration::ZERO);
+        (Role { fence, keeper, had_at: now, opened_in, was_standby: false, restart_allowed: false }, None)
     };
-    let place = wiring::journal(config);
-    if wish.enabled {
-        wait_for_journal(&place.place, wish.fail_if_locked)?;
+    let database = wiring::database_journal(config, lease);
+    if wish.enabled && database.is_none() {
+        wait_for_journal(&wiring::journal(config).place, wish.fail_if_locked)?;
     }
     standby.store(false, Ordering::SeqCst);
     let begun = Instant::now();
@@ -96,9 +135,17 @@ pub(crate) fn enter(config: &Config, standby: &AtomicBool) -> Result<(Role, Arc<
     if let Err(loss) = role.fence.pass(now_ms) {
         step_down(&loss, role.restart_allowed);
     }
-    let journal = RocksJournal::open(&place).map_err(|error| {
+    let opened: Result<Box<dyn Journal>, JournalError> = match database {
+        Some(database) => SqlJournal::open(&database).map(|journal| Box::new(journal) as Box<dyn Journal>),
+        None => RocksJournal::open(&wiring::journal(config)).map(|journal| Box::new(journal) as Box<dyn Journal>),
+    };
+    let journal = opened.map_err(|error| {
         tracing::error!("{error}");
-        if matches!(error, JournalError::Locked { .. }) { Exit::Locked } else { Exit::Failed }
+        match error {
+            JournalError::Fenced { .. } => step_down(&taken_over(), role.restart_allowed),
+            JournalError::Locked { .. } => Exit::Locked,
+            _ => Exit::Failed,
+        }
     })?;
     role.opened_in = begun.elapsed();
     let journal = Fenced::new(journal, role.fence.clone(), now_ms as fn() -> i64);
@@ -134,6 +181,8 @@ impl Role {
     pub(crate) fn retire(self, journal: &Weak<MasterJournal>, exit: Exit) -> Exit {
         let Some(keeper) = &self.keeper else { return exit };
         match self.fence.loss() {
+            // The journal knew before the keeper asked.
+            None if exit == Exit::LockLost => step_down(&taken_over(), self.restart_allowed),
             None => {}
             Some(loss) => step_down(&loss, self.restart_allowed),
         }
@@ -151,15 +200,22 @@ impl Role {
     }
 }
 
-fn wait_for_lock(config: &Config, standby: &AtomicBool) -> Result<Role, Exit> {
-    let wish = config.lock;
-    let (lock, settings) = open_lock(config).map_err(|error| {
-        tracing::error!("cannot look at the data directory {}: {error}", config.data_directory.display());
-        Exit::Failed
-    })?;
+fn wait_for_lock(config: &Config, standby: &AtomicBool) -> Result<(Role, Option<String>), Exit> {
+    let wish = &config.lock;
+    let OpenLock { lock, settings, lease } = match config.lease() {
+        Some(address) => open_lease(config, address).map_err(|error| {
+            tracing::error!("{error}");
+            Exit::Failed
+        })?,
+        None => open_file_lock(config).map_err(|error| {
+            tracing::error!("cannot look at the data directory {}: {error}", config.data_directory.display());
+            Exit::Failed
+        })?,
+    };
     let fence = Arc::new(Fence::new());
     let (turn, turns) = channel();
-    let keeper = Driver::start(lock, Keeper::new(settings, fence.clone(), now_ms()), turn, wish).map_err(|error| {
+    let keeper = Keeper::new(settings, fence.clone(), now_ms());
+    let keeper = Driver::start(lock, keeper, turn, wish.restart_allowed).map_err(|error| {
         tracing::error!("cannot start the threads of the lock: {error}");
         Exit::Internal
     })?;
@@ -185,18 +241,50 @@ fn wait_for_lock(config: &Config, standby: &AtomicBool) -> Result<Role, Exit> {
             }
         }
     }
-    let had_at = Instant::now();
+    let (had_at, opened_in) = (Instant::now(), Duration::ZERO);
     let (was_standby, restart_allowed) = (waiting.is_some(), wish.restart_allowed);
-    Ok(Role { fence, keeper: Some(keeper), had_at, opened_in: Duration::ZERO, was_standby, restart_allowed })
+    Ok((Role { fence, keeper: Some(keeper), had_at, opened_in, was_standby, restart_allowed }, lease))
 }
 
-fn open_lock(config: &Config) -> std::io::Result<(FileLock, ha::Config)> {
-    let wish = config.lock;
-    let settings = ha::Config {
+fn keeper_settings(wish: &LockWish) -> ha::Config {
+    ha::Config {
         keep_alive_ms: wish.keep_alive_period_ms,
         retry_ms: wish.acquire_sleep_interval_ms,
         fail_if_locked: wish.fail_if_locked,
-    };
+        late_ms_max: None,
+    }
+}
+
+fn holder(config: &Config, settings: ha::Config) -> Holder {
+    Holder {
+        broker: config.broker.broker_name.to_string(),
+        host: wiring::host_name(),
+        address: config.connectors.iter().find(|c| c.port != 0).map_or(String::new(), |c| wiring::url(c).to_string()),
+        process: std::process::id(),
+        since: utc_now(),
+        window_ms: settings.window_ms(),
+        ..Holder::default()
+    }
+}
+
+fn open_lease(config: &Config, address: &Address) -> Result<OpenLock, ha::LockError> {
+    let wish = &config.lock;
+    // While the database is away nobody can take the lease, so there is nobody to step down for.
+    let settings = ha::Config { late_ms_max: Some(config.journal.outage_ms_max), ..keeper_settings(wish) };
+    let lease = SqlLease::open(Lease {
+        address: address.clone(),
+        table_prefix: config.journal.table_prefix.clone(),
+        create_tables: config.journal.create_tables_on_startup,
+        length_ms: wish.acquire_sleep_interval_ms,
+        holder: holder(config, settings),
+    })?;
+    // A transaction proves what is in its own database.
+    let proven = (config.journal.url.as_ref() == Some(address)).then(|| lease.holder_id().to_owned());
+    Ok(OpenLock { lock: Arc::new(lease), settings, lease: proven })
+}
+
+fn open_file_lock(config: &Config) -> std::io::Result<OpenLock> {
+    let settings = keeper_settings(&config.lock);
     let place = std::path::absolute(&config.data_directory)?;
     let file_system = FileSystem::of(&place)?;
     let FileSystem { name, trust, caution } = file_system;
@@ -209,19 +297,16 @@ fn open_lock(config: &Config) -> std::io::Result<(FileLock, ha::Config)> {
             settings.retry_ms
         );
     }
-    if wish.keep_alive_period_ms == 0 {
+    if settings.keep_alive_ms == 0 {
         tracing::warn!("lock.keep_alive_period_ms is 0: a master that loses its lock will not know");
     }
-    let holder = Holder {
-        broker: config.broker.broker_name.to_string(),
-        host: wiring::host_name(),
-        process: std::process::id(),
-        since: utc_now(),
-        window_ms: settings.window_ms(),
-        ..Holder::default()
-    };
     let guarded = wiring::journal(config).place;
-    Ok((FileLock::new(place.join("lock"), guarded, file_system, holder), settings))
+    let lock = FileLock::new(place.join("lock"), guarded, file_system, holder(config, settings));
+    Ok(OpenLock { lock: Arc::new(lock), settings, lease: None })
+}
+
+fn taken_over() -> Loss {
+    Loss::TakenOver("another broker".into())
 }
 
 /// Waits for a process that has the journal open without the lock: a master that does not know yet that its lock was taken
@@ -248,8 +333,8 @@ fn wait_for_journal(place: &Path, fail_if_locked: bool) -> Result<(), Exit> {
 /// Carries out what the keeper asks for.
 struct Driver {
     keeper: Keeper,
-    lock: Arc<FileLock>,
-    wish: LockWish,
+    lock: Arc<dyn AnyLock>,
+    restart_allowed: bool,
     told: Receiver<Told>,
     /// For the threads that tell it something.
     tell: Sender<Told>,
@@ -257,11 +342,18 @@ struct Driver {
     asks: Sender<Action>,
     turn: Sender<Turn>,
     is_standby: bool,
+    /// When was told that the lock gives no answer; cleared when it does.
+    unanswered: Option<Instant>,
 }
 
 impl Driver {
-    fn start(lock: FileLock, keeper: Keeper, turn: Sender<Turn>, wish: LockWish) -> std::io::Result<Sender<Told>> {
-        let (lock, (tell, told), (asks, asked)) = (Arc::new(lock), channel(), channel::<Action>());
+    fn start(
+        lock: Arc<dyn AnyLock>,
+        keeper: Keeper,
+        turn: Sender<Turn>,
+        restart_allowed: bool,
+    ) -> std::io::Result<Sender<Told>> {
+        let ((tell, told), (asks, asked)) = (channel(), channel::<Action>());
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
         };
@@ -274,7 +366,18 @@ impl Driver {
             }
         };
         spawn("lock", Box::new(ask))?;
-        let driver = Driver { keeper, lock, wish, told, tell: tell.clone(), asks, turn, is_standby: false };
+        let tell_driver = tell.clone();
+        let driver = Driver {
+            keeper,
+            lock,
+            restart_allowed,
+            told,
+            tell: tell_driver,
+            asks,
+            turn,
+            is_standby: false,
+            unanswered: None,
+        };
         spawn("lock-keeper", Box::new(|| driver.run()))?;
         Ok(tell)
     }
@@ -313,7 +416,7 @@ impl Driver {
     }
 
     fn carry_out(&mut self, action: Action) {
-        let path = self.lock.path().display();
+        let path = self.lock.place();
         match action {
             // The thread ends only with this one.
             Action::Try | Action::Claim { .. } | Action::Check | Action::Release => drop(self.asks.send(action)),
@@ -334,12 +437,18 @@ impl Driver {
                 let _ = self.turn.send(Turn::Recover);
             }
             Action::Doubted { ms } => {
+                self.unanswered = None;
                 tracing::warn!(
                     "the lock {path} could not be proven for {ms} ms and is ours still; receipts waited meanwhile"
                 );
             }
             Action::Missed(loss) => tracing::warn!("the lock {path} was lost again at once, {loss}; it is tried again"),
-            Action::Unanswered(error) => tracing::warn!("the lock gives no answer: {error}; it is asked again"),
+            Action::Unanswered(error) => {
+                if self.unanswered.is_none_or(|told| told.elapsed() >= UNANSWERED_TOLD) {
+                    self.unanswered = Some(Instant::now());
+                    tracing::warn!("the lock gives no answer: {error}; it is asked again");
+                }
+            }
             Action::Locked(held_by) => {
                 tracing::error!(
                     "Database {path} is locked by another server: {held_by}; lock.fail_if_locked says not to wait"
@@ -350,11 +459,11 @@ impl Driver {
                 tracing::error!("{error}");
                 let _ = self.turn.send(Turn::End(Exit::Failed));
             }
-            Action::Fence(loss) => step_down(&loss, self.wish.restart_allowed),
+            Action::Fence(loss) => step_down(&loss, self.restart_allowed),
         }
     }
 
-    /// Has a thread wait for the file that is there now, unless one does already.
+    /// Has a thread wait for whoever has the lock now, unless one does already.
     fn wait_for_holder(&self) {
         let (lock, tell) = (self.lock.clone(), self.tell.clone());
         let wait = move || {
@@ -373,7 +482,7 @@ fn step_down(loss: &Loss, restart: bool) -> ! {
     static LEAVING: Mutex<()> = Mutex::new(());
     // Whoever comes second waits here for the end.
     let _leaving = LEAVING.lock();
-    tracing::error!("the lock of the data directory is lost, {loss}: this broker gives up being a master");
+    tracing::error!("the lock of the journal is lost, {loss}: this broker gives up being a master");
     if restart {
         tracing::info!("it starts again, as a slave if there is another master");
         let mut arguments = std::env::args_os();

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use admin::Room;
+use journal::JournalError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use server::{ClientAuth, Listener, Server, ServerError};
@@ -157,6 +158,9 @@ fn say_what_holds(found: &Found) {
     let file = found.file.as_deref().map_or("the defaults".into(), Path::to_string_lossy);
     let data = std::path::absolute(&config.data_directory).unwrap_or_else(|_| config.data_directory.clone());
     tracing::info!("jackfield {} with {file}, data in {}", env!("CARGO_PKG_VERSION"), data.display());
+    if let Some(url) = &config.journal.url {
+        tracing::info!("the journal is in database {url}, in tables {}*", config.journal.table_prefix);
+    }
     if let Some(address) = &config.admin.address
         && !is_local(address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']))
     {
@@ -233,6 +237,10 @@ fn end(exit: server::Exit) -> Exit {
         server::Exit::Stopped => {
             tracing::info!("stopped in order");
             Exit::Ok
+        }
+        server::Exit::JournalFailed(error @ JournalError::Fenced { .. }) => {
+            tracing::error!("nothing more can be promised: {error}");
+            Exit::LockLost
         }
         server::Exit::JournalFailed(error) => {
             tracing::error!("the journal failed and nothing more can be promised: {error}");

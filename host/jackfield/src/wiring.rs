@@ -1,7 +1,7 @@
 //! From the values of the configuration to what each room is told.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use auth::Gate;
 use message::Text;
@@ -62,6 +62,18 @@ pub(crate) fn journal(config: &Config) -> journal_rocksdb::Config {
         store_limit_bytes: config.store.bytes_limit,
         ..journal_rocksdb::Config::new(config.data_directory.join("journal"))
     }
+}
+
+/// What the journal in a database is told, if it is there. `lease` is who holds the lease in the same database.
+pub(crate) fn database_journal(config: &Config, lease: Option<String>) -> Option<journal_sql::Config> {
+    let config::JournalWish { url, table_prefix, create_tables_on_startup, outage_ms_max } = config.journal.clone();
+    Some(journal_sql::Config {
+        address: url?,
+        table_prefix,
+        create_tables: create_tables_on_startup,
+        outage_max: Duration::from_millis(outage_ms_max.unsigned_abs()),
+        lease,
+    })
 }
 
 /// What the admin room is told.
@@ -134,7 +146,7 @@ fn address(connector: &Connector) -> String {
 }
 
 /// Where clients reach the connector: all addresses of a machine are reached by its name.
-fn url(connector: &Connector) -> Text {
+pub(crate) fn url(connector: &Connector) -> Text {
     let scheme = match (connector.protocol, connector.tls.is_some()) {
         (Protocol::OpenWire, false) => "tcp",
         (Protocol::OpenWire, true) => "ssl",

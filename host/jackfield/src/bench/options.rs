@@ -181,6 +181,9 @@ pub(crate) struct KillArgs {
     /// the dead one comes back as a slave.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=8))]
     pub(crate) standbys: u32,
+    /// A file with more configuration that all brokers have, such as where their journal and lock are.
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
     /// Clients speak OpenWire only.
     #[arg(long, conflicts_with_all = ["stomp", "both"])]
     pub(crate) openwire: bool,

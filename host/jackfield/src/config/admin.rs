@@ -31,7 +31,7 @@ pub(crate) struct Admin {
 }
 
 /// Keys whose values no message and no listing shows.
-pub(super) const SECRETS: [&str; 2] = ["admin.token", "admin.password"];
+pub(super) const SECRETS: [&str; 4] = ["admin.token", "admin.password", "journal.url", "lock.url"];
 
 /// Shortest token: shorter ones can be guessed.
 const TOKEN_CHARS_MIN: usize = 16;

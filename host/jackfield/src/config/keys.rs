@@ -6,6 +6,7 @@ use broker::DestinationSettings;
 use tracing_subscriber::EnvFilter;
 
 use super::admin::ADMIN;
+use super::journal::JOURNAL;
 use super::lock::LOCK;
 use super::plugins::PLUGINS;
 use super::problem::{Fault, unknown};
@@ -62,10 +63,21 @@ pub(crate) const SECTIONS: &[Section] = &[
         keys: TLS,
         others: &[],
     },
-    Section { name: "store", doc: "The journal on disk.", keys: STORE, others: &[] },
+    Section {
+        name: "store",
+        doc: "The journal on disk. One in a database has the limits of that.",
+        keys: STORE,
+        others: &[],
+    },
+    Section {
+        name: "journal",
+        doc: "The journal in a database, in place of the one on disk (jdbcPersistenceAdapter).",
+        keys: JOURNAL,
+        others: &[],
+    },
     Section {
         name: "lock",
-        doc: "The lock on the data directory: brokers that share one are master and slaves (shared-file-locker).",
+        doc: "The lock on the journal: brokers that share one are master and slaves.",
         keys: LOCK,
         others: &[],
     },

@@ -6,6 +6,7 @@
 mod admin;
 mod component;
 mod connector;
+mod journal;
 mod keys;
 mod lock;
 mod plugins;
@@ -27,6 +28,7 @@ use session::Protocol;
 
 pub(crate) use self::admin::Admin;
 pub(crate) use self::connector::Connector;
+pub(crate) use self::journal::JournalWish;
 pub(crate) use self::keys::check_level;
 pub(crate) use self::lock::LockWish;
 pub(crate) use self::problem::{Fault, Problem};
@@ -38,7 +40,7 @@ pub(crate) use self::tls::{Tls, TlsFiles};
 /// Everything that can be configured.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Where the journal and the lock are.
+    /// Where the lock is and, unless it is in a database, the journal.
     pub(crate) data_directory: PathBuf,
     /// The ports, in the order of the file.
     pub(crate) connectors: Vec<Connector>,
@@ -56,7 +58,9 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     /// The journal on disk.
     pub(crate) store: Store,
-    /// The lock on the data directory.
+    /// The journal in a database.
+    pub(crate) journal: JournalWish,
+    /// The lock on the journal.
     pub(crate) lock: LockWish,
     /// Limits of dispatch policies that are components.
     pub(crate) policy: plugin_wasmtime::Limits,
@@ -202,6 +206,7 @@ impl Default for Config {
                 handshakes_max: serving.handshakes_max,
             },
             store: Store { bytes_limit: 100 << 30 },
+            journal: JournalWish::default(),
             lock: LockWish::default(),
             policy: plugin_wasmtime::Limits::default(),
             stock_policies: Vec::new(),

@@ -81,6 +81,15 @@ impl Reader<'_> {
         if let Some(entry) = document.get_key_value("connector") {
             self.connector_certificates(entry, config);
         }
+        let lock = document.get("lock");
+        for (key, fault) in super::lock::check(config) {
+            // A key that is not there is told of where its section begins.
+            let section = lock.map_or(0..0, Spanned::span);
+            let value = lock.and_then(|lock| lock.get_ref().as_table()).and_then(|table| table.get(key));
+            let name = format!("lock.{key}");
+            let show_value = value.is_some() && !super::admin::SECRETS.contains(&name.as_str());
+            self.report(value.map_or(section, Spanned::span), name, show_value, fault);
+        }
         if let Some(table) = document.get("admin").and_then(|admin| admin.get_ref().as_table()) {
             for (key, fault) in super::admin::check(&config.admin) {
                 let span = table.get(key).map_or(0..0, Spanned::span);

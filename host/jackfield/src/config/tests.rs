@@ -87,6 +87,23 @@ fn each_single_mistake_is_told_with_its_remedy() {
             "[[destination]]\ntopic = \"A\"\ntopic_dispatch_policy = \"priorty\"\n",
             &["destination[1].topic_dispatch_policy", "did you mean priority?"],
         ),
+        ("[journal]\nurl = \"oracle:thin\"\n", &["line 2: journal.url: names a database of a kind", "postgres://"]),
+        ("[journal]\nurl = \"mysql://u:s3cret@h\"\n", &["line 2: journal.url: names no database", "behind the host"]),
+        ("[journal]\ntable_prefix = \"a-b\"\n", &["journal.table_prefix = \"a-b\"", "jackfield_"]),
+        ("[lock]\ntype = \"lease\"\n", &["type lease is unknown", "lease-database-locker"]),
+        ("[lock]\ntype = \"lease-database-locker\"\n", &["line 2: lock.type", "needs a database", "lock.url"]),
+        (
+            "[lock]\ntype = \"shared-file-locker\"\nurl = \"mysql://u@h/d\"\n",
+            &["line 3: lock.url: is for a lock in a database", "leave it out"],
+        ),
+        (
+            "[lock]\nurl = \"mysql://u@h/d\"\nacquire_sleep_interval_ms = 2000\n",
+            &["line 3: lock.acquire_sleep_interval_ms = 2000: is how long a lease lasts", "at least 2500"],
+        ),
+        (
+            "[journal]\nurl = \"sqlite:j.db\"\n[lock]\nkeep_alive_period_ms = 0\n",
+            &["line 4: lock.keep_alive_period_ms = 0", "never renews the lease"],
+        ),
         ("[[routing]]\nqueue = \"A\"\n", &["line 1: routing[1]", "has no policy", "content-based"]),
         ("[[routing]]\npolicy = \"wiretap\"\n", &["routing[1]", "neither queue nor topic"]),
         ("[[routing]]\nqueue = \"A\"\npolicy = \"wiretab\"\n", &["routing[1].policy", "did you mean wiretap?"]),
@@ -208,6 +225,9 @@ fn no_message_shows_a_password() {
         "[admin]\ntoken = \"s3cret\"\n",
         "[admin]\npassword = \"s3cret\"\n",
         "[admin]\ntoken = [\"s3cret\"]\n",
+        "[journal]\nurl = \"postgres://u:s3cret@h\"\n",
+        "[journal]\nurl = [\"postgres://u:s3cret@h/d\"]\n",
+        "[lock]\nurl = \"postgres://u:s3cret@h:x/d\"\n",
         "[security]\nusers = [{ name = \"a\", password = { plain = \"s3cret\" } }]\n",
     ] {
         let found = problems(source);
@@ -215,7 +235,8 @@ fn no_message_shows_a_password() {
         assert!(found.iter().all(|found| !found.contains("s3cret")), "{found:?}");
     }
     let source = "[security]\nusers = [{ name = \"a\", password = \"s3cret\" }]\n\
-                  [admin]\ntoken = \"s3cret-s3cret-s3cret\"\nuser = \"a\"\npassword = \"s3cret\"\n";
+                  [admin]\ntoken = \"s3cret-s3cret-s3cret\"\nuser = \"a\"\npassword = \"s3cret\"\n\
+                  [journal]\nurl = \"mysql://u:s3cret@h/d\"\n[lock]\nurl = \"mysql://u:s3cret@h/d?x=s3cret\"\n";
     let config = read(source, &names()).unwrap();
     assert!(!show(&config).contains("s3cret"));
     assert!(!format!("{config:?}").contains("s3cret"));

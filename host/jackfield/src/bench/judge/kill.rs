@@ -26,8 +26,12 @@ pub(crate) fn run(_: &Load, args: &KillArgs) -> anyhow::Result<ExitCode> {
         bail!("--min-ms {} is more than --max-ms {}", args.min_ms, args.max_ms);
     }
     let begun = Instant::now();
-    let mut brokers =
-        Members::start(&args.program, &args.data, 1 + args.standbys as usize, Duration::from(args.start_max))?;
+    let more = match &args.config {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?,
+        None => String::new(),
+    };
+    let (count, start_max) = (1 + args.standbys as usize, Duration::from(args.start_max));
+    let mut brokers = Members::start(&args.program, &args.data, count, start_max, more)?;
     let logins = |protocol, name: &str| -> Vec<Login> {
         let login = |address| Login {
             target: Target { protocol, address },

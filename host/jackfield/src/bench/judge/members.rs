@@ -45,6 +45,8 @@ pub(super) struct Members {
     data: PathBuf,
     start_max: Duration,
     log: PathBuf,
+    /// Configuration that all of them have.
+    more: String,
     members: Vec<Member>,
     master: usize,
     tell: Sender<Said>,
@@ -52,13 +54,19 @@ pub(super) struct Members {
 }
 
 impl Members {
-    /// Starts so many, one after the other: the first is master.
-    pub(super) fn start(program: &Path, data: &Path, count: usize, start_max: Duration) -> anyhow::Result<Members> {
+    /// Starts so many, one after the other: the first is master. All of them have `more` configuration.
+    pub(super) fn start(
+        program: &Path,
+        data: &Path,
+        count: usize,
+        start_max: Duration,
+        more: String,
+    ) -> anyhow::Result<Members> {
         fs::create_dir_all(data).with_context(|| format!("create {}", data.display()))?;
         let (tell, said) = channel();
         let log = beside(data, ".log");
         let (program, data) = (program.to_owned(), data.to_owned());
-        let mut all = Members { program, data, start_max, log, members: Vec::new(), master: 0, tell, said };
+        let mut all = Members { program, data, start_max, log, more, members: Vec::new(), master: 0, tell, said };
         for member in 0..count {
             let (config, addresses) = all.configure(member)?;
             let child = all.spawn(member, 0, &config)?;
@@ -164,6 +172,7 @@ impl Members {
         for ((name, scheme), address) in CONNECTORS.iter().zip(&addresses) {
             text.push_str(&format!("[[connector]]\nname = \"{name}\"\nuri = \"{scheme}://{address}\"\n"));
         }
+        text.push_str(&self.more);
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
         Ok((config, addresses))
     }
