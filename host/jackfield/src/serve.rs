@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use admin::Room;
+use auth::Gate;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use server::{ClientAuth, Listener, Server, ServerError};
@@ -56,8 +57,8 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    let Started { server, control, role, journal } = started;
-    let room = match open_admin(&found.config, &server, control.clone()) {
+    let Started { server, control, gate, role, journal } = started;
+    let room = match open_admin(&found.config, &server, control.clone(), gate) {
         Ok(room) => room,
         Err(error) => {
             tracing::error!("{error}");
@@ -74,9 +75,18 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
 }
 
 /// Opens the admin room on a server that runs.
-fn open_admin(config: &Config, server: &Server, control: Arc<Control>) -> Result<Room, admin::AdminError> {
-    let house =
-        House { broker: config.broker.broker_name.to_string(), observer: server.observer(), since: Instant::now() };
+fn open_admin(
+    config: &Config,
+    server: &Server,
+    control: Arc<Control>,
+    gate: Option<Arc<Gate>>,
+) -> Result<Room, admin::AdminError> {
+    let house = House {
+        broker: config.broker.broker_name.to_string(),
+        observer: server.observer(),
+        gate,
+        since: Instant::now(),
+    };
     Room::open(wiring::admin(config), Arc::new(house), Some(control))
 }
 
@@ -108,6 +118,8 @@ fn ask_for_descriptors() {
 struct Started {
     server: Server,
     control: Arc<Control>,
+    /// `None` if everybody may come in.
+    gate: Option<Arc<Gate>>,
     role: Role,
     journal: Weak<MasterJournal>,
 }
@@ -128,7 +140,8 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
     let (policies, control) =
         Policies::new(config.policy, config.registry, &config.stock_policies, &config.components).map_err(refuse)?;
     policies.check(config).map_err(refuse)?;
-    let gate = security::gate(&config.security).map_err(|errors| {
+    let component = |name: &str, passwords_granted| policies.auth(name, passwords_granted);
+    let gate = security::gate(&config.security, &component).map_err(|errors| {
         for error in errors {
             tracing::error!("logins cannot be checked: {error:#}");
         }
@@ -138,7 +151,7 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
     let journal = Arc::downgrade(&shared);
     let id = wiring::broker_id();
     let facts = |facts| control.load(facts);
-    let mut told = wiring::server(config, certificates, &id, gate);
+    let mut told = wiring::server(config, certificates, &id, gate.clone());
     told.bind_ms_max = role.bind_ms_max();
     let started = Server::start(told, config.broker(), shared, Box::new(policies), id, facts);
     let server = started.map_err(|error| {
@@ -149,7 +162,7 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
         tracing::error!("cannot start a thread for the policies: {error}");
         Exit::Internal
     })?;
-    Ok(Started { server, control, role, journal })
+    Ok(Started { server, control, gate, role, journal })
 }
 
 fn say_what_holds(found: &Found) {

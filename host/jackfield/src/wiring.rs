@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use auth::Gate;
 use message::Text;
 use plugin::auth::Guard;
-use session::{Authenticator, Authorizer, BrokerInfo, Protocol};
+use session::{Authenticator, Authorizer, BrokerInfo, Inspector, Protocol};
 
 use crate::certificates::Certificates;
 use crate::config::{self, Config, Connector};
@@ -29,6 +29,7 @@ pub(crate) fn server(
     gate: Option<Arc<Gate>>,
 ) -> server::Config {
     let limits = gate.clone().filter(|gate| gate.limits_rights());
+    let inspector = gate.clone().filter(|gate| gate.looks_at_messages()).map(|gate| gate as Arc<dyn Inspector>);
     let authorizer = limits.clone().map(|gate| gate as Arc<dyn Authorizer>);
     let authenticator: Arc<dyn Authenticator> = match gate {
         Some(gate) => gate,
@@ -48,6 +49,7 @@ pub(crate) fn server(
         threads: config.server.threads,
         login_threads: config.server.login_threads,
         guard: limits.map(|gate| gate as Arc<dyn Guard>),
+        inspector,
         journal_backlog_bytes_max: config.server.journal_backlog_bytes_max,
         drain_ms_max: config.server.drain_ms_max,
         handshake_ms_max: config.tls.handshake_ms_max,
@@ -102,6 +104,7 @@ fn session(
     let limits = &config.connection;
     session::Config {
         broker: BrokerInfo { id: broker_id.clone(), name: config.broker.broker_name.clone(), url: url(connector) },
+        connector: connector.name.as_str().into(),
         remote: Text::new(),
         certificate_subject: None,
         frame_bytes_max: connector.frame_bytes_max,

@@ -164,7 +164,12 @@ impl<F: Functions> Cell<F> {
         call: impl FnOnce(&mut Live<F>) -> Result<Option<A>, Fault>,
     ) -> Result<A, Fallback> {
         self.used_ms.store(now_ms, Ordering::Relaxed);
-        let Ok(mut inner) = self.inner.try_lock() else { return Err(Fallback::Busy) };
+        let mut inner = match self.inner.try_lock() {
+            Ok(inner) => inner,
+            // The keeper has it, for no longer than a call of the lifecycle takes.
+            Err(_) if F::WORLD.is_closed() => self.inner.lock().unwrap_or_else(PoisonError::into_inner),
+            Err(_) => return Err(Fallback::Busy),
+        };
         self.wake(runtime, &mut inner, ready)?;
         let Slot::Live(live) = &mut inner.slot else { unreachable!("woken just now") };
         match call(live) {
@@ -196,7 +201,8 @@ impl<F: Functions> Cell<F> {
             }
             Slot::Refused => return Err(Fallback::Refused),
         };
-        if !runtime.has_room() {
+        // However many queues there are, nobody is refused for it.
+        if !runtime.has_room() && !F::WORLD.is_closed() {
             return Err(Fallback::Full);
         }
         let made = self.make(runtime, &inner.program, ready, state.as_ref());
@@ -521,7 +527,7 @@ impl<F: Functions> Cell<F> {
             }
             Err(MakeError::Settings(reason)) => {
                 let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
-                tracing::error!(policy, destination, reason, "policy refuses its settings; the native one decides");
+                tracing::error!(policy, destination, reason, "policy refuses its settings; {}", F::WORLD.meanwhile());
                 self.set(inner, Slot::Refused);
             }
         }
@@ -532,7 +538,7 @@ impl<F: Functions> Cell<F> {
         if inner.failures == 0 {
             let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
             let (kind, reason) = (fault.kind, fault.reason.as_str());
-            tracing::warn!(policy, destination, ?kind, reason, "policy fails; its native twin decides meanwhile");
+            tracing::warn!(policy, destination, ?kind, reason, "policy fails; {}", F::WORLD.meanwhile());
         }
         inner.failures = inner.failures.saturating_add(1);
         inner.good = 0;

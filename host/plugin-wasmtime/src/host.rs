@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 
+use plugin::auth::AuthPolicy;
 use plugin::native::NativeHost;
 use plugin::{
     GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin,
@@ -14,6 +15,7 @@ use plugin::{
 };
 
 use crate::Limits;
+use crate::auth::{self, AuthFunctions, WasmAuth};
 use crate::bindings::Setting;
 use crate::cell::Cell;
 use crate::check::{check, imports};
@@ -182,6 +184,19 @@ impl WasmHost {
             program.prepare(&self.runtime).map_err(Clone::clone)?;
         }
         Ok(())
+    }
+
+    /// The auth policy of this name, compiled on this thread. Its wish to see passwords has to be granted. Whatever it
+    /// does, it answers, or says within its deadline that it does not.
+    pub fn auth(&self, policy: &str, passwords_granted: bool) -> Result<Box<dyn AuthPolicy>, PolicyError> {
+        let program = self.look().get(&(auth::WORLD.point, Arc::from(policy))).cloned();
+        let Some(program) = program else {
+            let known = self.names(auth::WORLD.point).into_iter().map(|info| info.name).collect();
+            return Err(PolicyError::Unknown { policy: policy.to_owned(), known });
+        };
+        program.prepare(&self.runtime).map_err(Clone::clone)?;
+        let make = |place: &'static str| self.incumbent::<AuthFunctions>(policy, place, &[]);
+        Ok(Box::new(WasmAuth::new(policy, &program, passwords_granted, make)?))
     }
 
     /// Compiles a generation of a policy on this thread, asks what it wants and gives it its settings. It decides nothing

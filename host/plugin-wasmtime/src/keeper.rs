@@ -124,7 +124,7 @@ impl Keeper {
 
     fn compile(&self, program: &Program) {
         if let Err(error) = program.prepare(&self.runtime) {
-            tracing::error!(policy = &*program.name, %error, "policy cannot be run; the native one decides");
+            tracing::error!(policy = &*program.name, %error, "policy cannot be run; {}", program.world.meanwhile());
         }
     }
 

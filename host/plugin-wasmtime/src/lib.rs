@@ -2,7 +2,7 @@
 //!
 //! It must never know what a message is, or decide what the core may do with a plan; it asks a component under limits
 //! and says who answered. Whatever a component does, [`plugin::QueueDispatch::plan`] answers: if the component cannot,
-//! its native twin decides that batch.
+//! its native twin decides that batch. Auth alone has nobody to decide in its place: there it says so, and who asked refuses.
 //!
 //! Start reading at [`WasmHost`], then `dispatch.rs`, which is the hot path, and `keeper.rs`, which does all that is slow.
 //! What all extension points share is in `cell.rs` and `instance.rs`; `world.rs` says what each adds to it.
@@ -20,6 +20,7 @@
 //! - A component gets only what its world grants: no WASI, no clock, no random numbers.
 //! - No host memory is allocated on a guest's word beyond the limits in [`Limits`].
 
+mod auth;
 mod bindings;
 mod cell;
 mod check;

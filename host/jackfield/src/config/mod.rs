@@ -31,7 +31,7 @@ pub(crate) use self::keys::check_level;
 pub(crate) use self::lock::LockWish;
 pub(crate) use self::problem::{Fault, Problem};
 pub(crate) use self::read::read;
-pub(crate) use self::security::Security;
+pub(crate) use self::security::{NATIVE as NATIVE_AUTH, Security};
 pub(crate) use self::show::show;
 pub(crate) use self::tls::{Tls, TlsFiles};
 

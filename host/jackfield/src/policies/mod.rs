@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
+use plugin::auth::AuthPolicy;
 use plugin::native::NativeHost;
 use plugin::{
     GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PublishRouting, QueueDispatch,
@@ -101,6 +102,11 @@ fn add(host: &WasmHost, component: &Component) -> anyhow::Result<()> {
 }
 
 impl Policies {
+    /// The auth policy of this name, compiled; it may see passwords if that was granted.
+    pub(crate) fn auth(&self, name: &str, passwords_granted: bool) -> Result<Box<dyn AuthPolicy>, PolicyError> {
+        self.components.auth(name, passwords_granted)
+    }
+
     /// Says which policies that the configuration names cannot be had there: a component serves the point that its exports
     /// say.
     pub(crate) fn check(&self, config: &Config) -> Result<(), Vec<anyhow::Error>> {

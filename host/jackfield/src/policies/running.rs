@@ -82,7 +82,7 @@ impl House {
     /// Batches that a policy decided itself.
     fn decided(&self, policy: &str, point: plugin::Point) -> u64 {
         let observer = self.server.as_ref().expect("it runs").observer();
-        let house = crate::control::House { broker: String::new(), observer, since: Instant::now() };
+        let house = crate::control::House { broker: String::new(), observer, gate: None, since: Instant::now() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let survey = runtime.block_on(admin::Control::survey(&house, admin::words::Ask::default()));
         let policies = survey.unwrap_or_else(|problem| panic!("{problem:?}")).policies;
