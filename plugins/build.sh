@@ -55,7 +55,7 @@ if [ "${1:-}" = --check ]; then
 fi
 mkdir -p "$out"
 
-for policy in group-* network-* routing-* topic-*; do
+for policy in auth-* group-* network-* routing-* topic-*; do
     policies="$policies $policy"
 done
 packages=$(for policy in $policies; do printf ' -p %s' "$policy"; done)
@@ -88,5 +88,5 @@ else
     echo "plugins: the kept components are by another compiler; the tests of the twins judge the fresh ones"
     cd ..
     CARGO_TARGET_DIR=$host_target JACKFIELD_STOCK_COMPONENTS=$out \
-        cargo test --locked --release -p plugin-wasmtime --test twins --test worlds
+        cargo test --locked --release -p plugin-wasmtime --test auth --test twins --test worlds
 fi
