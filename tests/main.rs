@@ -2,6 +2,9 @@
 
 mod admin;
 mod arrows;
+mod auth;
+#[path = "../host/plugin-wasmtime/tests/auth_guest/mod.rs"]
+mod auth_guest;
 mod disk;
 mod durability;
 mod first_message;

@@ -88,7 +88,7 @@ impl AuthGuest<'_> {
             (func (export "jackfield:policy/lifecycle@0.1.0#snapshot") (param i32) (result i32) {snapshot})
             (func (export "jackfield:policy/lifecycle@0.1.0#restore") (param i32 i32 i32) (result i32) (i32.const 64))
             (func (export "jackfield:policy/auth@0.1.0#authenticate") (param $asked i32) (result i32)
-                (local $left i32) {authenticate})
+                (local $left i32) (global.set $free (i32.const 8192)) {authenticate})
             (func (export "jackfield:policy/auth@0.1.0#authorize")
                 (param i64 i32 i32 i32 i32 i32 i32) (result i32) (local $left i32) {authorize})
             (func (export "jackfield:policy/auth@0.1.0#reads") (result i32) {reads})
