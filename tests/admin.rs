@@ -40,6 +40,11 @@ pub(crate) fn get(path: &str, more: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n")
 }
 
+/// The value of a series that a broker tells now.
+pub(crate) fn told(broker: &Broker, name: &str) -> f64 {
+    series(&exchange(socket(broker), &get("/metrics", "")).1, name)
+}
+
 /// The value of a series.
 fn series(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

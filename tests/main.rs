@@ -2,6 +2,7 @@
 
 mod admin;
 mod arrows;
+mod authors;
 mod disk;
 mod durability;
 mod first_message;
@@ -14,6 +15,7 @@ mod hostile_openwire;
 mod openwire;
 mod plugins;
 mod policies;
+mod policy_cache;
 mod routing;
 mod security;
 mod support;

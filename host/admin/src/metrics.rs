@@ -17,9 +17,14 @@ use crate::words::{Connector, PlugIn, Policy, Shadow, Status, Sums, Survey, Time
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Writes all metrics.
-pub(crate) fn render(status: Status, survey: Survey, plug_ins: Vec<PlugIn>) -> String {
+pub(crate) fn render(
+    status: Status,
+    survey: Survey,
+    plug_ins: Vec<PlugIn>,
+    compiled: Vec<(&'static str, u64)>,
+) -> String {
     let mut registry = Registry::with_prefix("jackfield");
-    registry.register_collector(Box::new(Picture { status, survey, plug_ins }));
+    registry.register_collector(Box::new(Picture { status, survey, plug_ins, compiled }));
     let mut text = String::new();
     encode(&mut text, &registry).expect("a String takes all text");
     text
@@ -31,6 +36,7 @@ struct Picture {
     status: Status,
     survey: Survey,
     plug_ins: Vec<PlugIn>,
+    compiled: Vec<(&'static str, u64)>,
 }
 
 /// Labels of one series.
@@ -44,7 +50,12 @@ impl Collector for Picture {
         journal(&mut page, &self.status)?;
         destinations(&mut page, &self.survey)?;
         policies(&mut page, &self.survey)?;
-        plug_ins(&mut page, &self.plug_ins)
+        plug_ins(&mut page, &self.plug_ins)?;
+        page.counters(
+            "policy_components",
+            "Components of policies by how they came to be compiled, and entries of the cache that went",
+            self.compiled.iter().map(|(outcome, count)| (vec![("outcome", *outcome)], *count)),
+        )
     }
 }
 

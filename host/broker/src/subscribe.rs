@@ -8,8 +8,8 @@ use message::{
     Advisory, Connect, ConnectionKey, Destination, DestinationKind, Event, LogDefinition, ProducerId, Record, Refusal,
     RefusalKind, Subscribe, SubscriptionKey, Text,
 };
-use plugin::{MemberChange, Point};
 use plugin::auth::Principal;
+use plugin::{MemberChange, Point};
 
 use crate::broker::{Broker, Then, Timer};
 use crate::connection::Connection;

@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use admin::Room;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,7 +17,7 @@ use crate::config::{Config, protocol_name};
 use crate::config_file::{self, Found};
 use crate::control::House;
 use crate::exit::Exit;
-use crate::policies::{Control, Policies};
+use crate::policies::{Control, Policies, watch};
 use crate::role::{self, MasterJournal, Role};
 use crate::{log, security, wiring};
 
@@ -125,8 +125,14 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
         }
         Exit::Config
     };
-    let (policies, control) =
-        Policies::new(config.policy, config.registry, &config.stock_policies, &config.components).map_err(refuse)?;
+    let (policies, control) = Policies::new(
+        config.policy,
+        wiring::cache(config).as_ref(),
+        config.registry,
+        &config.stock_policies,
+        &config.components,
+    )
+    .map_err(refuse)?;
     policies.check(config).map_err(refuse)?;
     let gate = security::gate(&config.security).map_err(|errors| {
         for error in errors {
@@ -149,6 +155,13 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
         tracing::error!("cannot start a thread for the policies: {error}");
         Exit::Internal
     })?;
+    if let Some(folder) = &config.plugin_watch {
+        let interval = Duration::from_millis(config.plugin_watch_ms);
+        watch(folder, interval, config.policy.component_bytes_max, &control).map_err(|error| {
+            tracing::error!("cannot start a thread for plugins.watch: {error}");
+            Exit::Internal
+        })?;
+    }
     Ok(Started { server, control, role, journal })
 }
 

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use auth::Gate;
 use message::Text;
 use plugin::auth::Guard;
+use plugin_wasmtime::CachePlace;
 use session::{Authenticator, Authorizer, BrokerInfo, Protocol};
 
 use crate::certificates::Certificates;
@@ -62,6 +63,12 @@ pub(crate) fn journal(config: &Config) -> journal_rocksdb::Config {
         store_limit_bytes: config.store.bytes_limit,
         ..journal_rocksdb::Config::new(config.data_directory.join("journal"))
     }
+}
+
+/// Where compiled policies are kept; `None` if they are not.
+pub(crate) fn cache(config: &Config) -> Option<CachePlace> {
+    let (folder, bytes_max) = (config.data_directory.join("plugins"), config.policy_cache_bytes_max);
+    (bytes_max > 0).then_some(CachePlace { folder, bytes_max })
 }
 
 /// What the admin room is told.

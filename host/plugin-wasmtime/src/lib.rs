@@ -19,8 +19,12 @@
 //! - A store that trapped or overran is never entered again; it is dropped whole.
 //! - A component gets only what its world grants: no WASI, no clock, no random numbers.
 //! - No host memory is allocated on a guest's word beyond the limits in [`Limits`].
+//!
+//! `unsafe` is in one place, `cache.rs`: code that was compiled in a former run is taken back, after a check that nobody but
+//! this user can have written it.
 
 mod bindings;
+mod cache;
 mod cell;
 mod check;
 mod dispatch;
@@ -40,6 +44,8 @@ mod meter;
 mod network;
 mod probation;
 mod program;
+mod recorder;
+mod recording;
 mod routing;
 mod runtime;
 mod shadow;
@@ -50,10 +56,16 @@ mod swap;
 mod topic;
 mod world;
 
+pub use crate::cache::{CachePlace, CacheStats};
 pub use crate::check::{Inspection, inspect};
 pub use crate::host::{HostStats, Prepared, STATES_COLLECTED_MAX, WasmHost};
 pub use crate::limits::Limits;
 pub use crate::log_book::LogLine;
+pub use crate::recorder::{RecordingProgress, RecordingWish};
+pub use crate::recording::{
+    Answered, Change, Data, Head, RecordedColumn, RecordedConsumers, RecordedMember, Recording, RecordingError, Start,
+    Step,
+};
 pub use crate::shadow::{ShadowReport, Sides};
 pub use crate::state::KeptState;
 pub use crate::stock::{Stock, stock, stock_of};

@@ -53,7 +53,7 @@ impl House {
         let journal = Arc::new(RocksJournal::open(&wiring::journal(&config)).expect("a journal"));
         // Ample time: no policy of the tests may fail because the machine is busy.
         let limits = Limits { call_ms_max: 1_000, probation_ms: 5_000, ..Limits::default() };
-        let (policies, control) = Policies::new(limits, registry::Limits::default(), &[], components)
+        let (policies, control) = Policies::new(limits, None, registry::Limits::default(), &[], components)
             .map_err(|errors| format!("{errors:?}"))?;
         let id = wiring::broker_id();
         let Ok(certificates) = Certificates::load(&config) else { panic!("no certificate is needed") };
