@@ -40,7 +40,7 @@ impl Columns {
     pub const LOOK_AHEAD: Columns = Columns(1 << 17);
 
     /// Every column of rows and of consumers that there is, and no wish.
-    pub const SHOWN: Columns = Columns((1 << (Columns::ROW_ID_MAX + 1)) - 2 | Columns::ACK_INTERVAL.0);
+    pub const SHOWN: Columns = Columns(((1 << (Columns::ROW_ID_MAX + 1)) - 2) | Columns::ACK_INTERVAL.0);
 
     /// Id of [`ACK_INTERVAL`](Self::ACK_INTERVAL), the first and only column of consumers.
     pub const ACK_INTERVAL_ID: u32 = 500;
