@@ -15,6 +15,11 @@ want() { # want COMMAND PACKAGE
     have "$1" || packages="$packages $2"
 }
 
+wishes=
+wish() { # wish COMMAND PACKAGE
+    have "$1" || wishes="$wishes $2"
+}
+
 want c++ g++
 want make make
 want pkg-config pkg-config
@@ -30,6 +35,9 @@ if [ "${1:-}" = test ]; then
     want go golang-go
     want fusermount3 fuse3
     want openssl openssl
+    # Each of these is for an example policy, which is left out of the tests without it.
+    wish clang clang
+    wish wasm-ld lld
 fi
 have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || packages="$packages rustup curl"
 
@@ -64,6 +72,10 @@ install() { # install PACKAGE…
 # The list is meant to be split.
 # shellcheck disable=SC2086
 [ -z "$packages" ] || install $packages
+
+for package in $wishes; do
+    (install "$package") || echo "setup: without $package an example policy is left out of the tests" >&2
+done
 
 if [ "${1:-}" = test ]; then
     minor=$(go version | sed -n 's/^go version go1\.\([0-9]*\).*/\1/p')

@@ -6,6 +6,7 @@
 #   plugins/build.sh --check    build into a scratch folder and hold that to the kept ones: byte by byte if the compiler
 #                               is the one that built those, and by the tests of the native twins if it is another
 #   plugins/build.sh --can      say whether this machine can build them (status 0), and if not what it lacks
+#   plugins/build.sh --env      print what cargo has to find in its environment to build any policy here, a line each
 #
 # It takes the Rust toolchain that has the target wasm32-unknown-unknown; without one, on Debian, the packages rustc-web
 # and rust-web-src, which have a compiler for it and the sources of the standard library.
@@ -41,6 +42,15 @@ else
     exit 1
 fi
 if [ "${1:-}" = --can ]; then
+    exit 0
+fi
+if [ "${1:-}" = --env ]; then
+    if [ "$compiler" = "$debian" ]; then
+        echo "RUSTC=$compiler"
+        echo "RUSTC_BOOTSTRAP=1"
+        echo "CARGO_UNSTABLE_BUILD_STD=std,panic_abort"
+        echo "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker"
+    fi
     exit 0
 fi
 
