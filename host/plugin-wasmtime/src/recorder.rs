@@ -189,9 +189,12 @@ impl Recorder {
     }
 }
 
-/// The recordings of a host, by queue.
+/// Tapes by queue, each with the policy that decides there.
+type Tapes = BTreeMap<String, (Arc<str>, Arc<Tape>)>;
+
+/// The recordings of a host.
 #[derive(Default)]
-pub(crate) struct Recordings(Mutex<BTreeMap<String, (Arc<str>, Arc<Tape>)>>);
+pub(crate) struct Recordings(Mutex<Tapes>);
 
 impl Recordings {
     /// Makes room and a tape for a queue.
@@ -243,7 +246,7 @@ impl Recordings {
     }
 }
 
-fn sweep(tapes: &mut BTreeMap<String, (Arc<str>, Arc<Tape>)>) {
+fn sweep(tapes: &mut Tapes) {
     let now = Instant::now();
     tapes.retain(|destination, (policy, tape)| {
         let is_kept = now < tape.until + FETCH_WAIT;
