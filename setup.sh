@@ -15,6 +15,11 @@ want() { # want COMMAND PACKAGE
     have "$1" || packages="$packages $2"
 }
 
+wishes=
+wish() { # wish COMMAND PACKAGE
+    have "$1" || wishes="$wishes $2"
+}
+
 want c++ g++
 want make make
 want pkg-config pkg-config
@@ -33,6 +38,9 @@ if [ "${1:-}" = test ]; then
     # The servers of the journal in a database; each test starts its own.
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
     want mariadb-install-db mariadb-server
+    # Each of these is for an example policy, which is left out of the tests without it.
+    wish clang clang
+    wish wasm-ld lld
 fi
 have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || packages="$packages rustup curl"
 
@@ -67,6 +75,10 @@ install() { # install PACKAGE…
 # The list is meant to be split.
 # shellcheck disable=SC2086
 [ -z "$packages" ] || install $packages
+
+for package in $wishes; do
+    (install "$package") || echo "setup: without $package an example policy is left out of the tests" >&2
+done
 
 if [ "${1:-}" = test ]; then
     minor=$(go version | sed -n 's/^go version go1\.\([0-9]*\).*/\1/p')

@@ -6,6 +6,7 @@
 #   plugins/build.sh --check    build into a scratch folder and hold that to the kept ones: byte by byte if the compiler
 #                               is the one that built those, and by the tests of the native twins if it is another
 #   plugins/build.sh --can      say whether this machine can build them (status 0), and if not what it lacks
+#   plugins/build.sh --env      print what cargo has to find in its environment to build any policy here, a line each
 #
 # It takes the Rust toolchain that has the target wasm32-unknown-unknown; without one, on Debian, the packages rustc-web
 # and rust-web-src, which have a compiler for it and the sources of the standard library.
@@ -43,6 +44,15 @@ fi
 if [ "${1:-}" = --can ]; then
     exit 0
 fi
+if [ "${1:-}" = --env ]; then
+    if [ "$compiler" = "$debian" ]; then
+        echo "RUSTC=$compiler"
+        echo "RUSTC_BOOTSTRAP=1"
+        echo "CARGO_UNSTABLE_BUILD_STD=std,panic_abort"
+        echo "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker"
+    fi
+    exit 0
+fi
 
 # A folder of their own within that of the broker, if that has one of its own.
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(cd .. && pwd)/target}/plugins
@@ -55,7 +65,7 @@ if [ "${1:-}" = --check ]; then
 fi
 mkdir -p "$out"
 
-for policy in group-* network-* routing-* topic-*; do
+for policy in auth-* group-* network-* routing-* topic-*; do
     policies="$policies $policy"
 done
 packages=$(for policy in $policies; do printf ' -p %s' "$policy"; done)
@@ -88,5 +98,5 @@ else
     echo "plugins: the kept components are by another compiler; the tests of the twins judge the fresh ones"
     cd ..
     CARGO_TARGET_DIR=$host_target JACKFIELD_STOCK_COMPONENTS=$out \
-        cargo test --locked --release -p plugin-wasmtime --test twins --test worlds
+        cargo test --locked --release -p plugin-wasmtime --test auth --test twins --test worlds
 fi

@@ -40,8 +40,18 @@ pub(crate) fn get(path: &str, more: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{more}\r\n")
 }
 
+/// What `/metrics` says now.
+pub(crate) fn metrics(broker: &Broker) -> String {
+    exchange(socket(broker), &get("/metrics", "")).1
+}
+
+/// The value of a series that a broker tells now.
+pub(crate) fn told(broker: &Broker, name: &str) -> f64 {
+    series(&exchange(socket(broker), &get("/metrics", "")).1, name)
+}
+
 /// The value of a series.
-fn series(metrics: &str, name: &str) -> f64 {
+pub(crate) fn series(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().expect("a number")
 }

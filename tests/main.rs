@@ -2,6 +2,10 @@
 
 mod admin;
 mod arrows;
+mod auth;
+#[path = "../host/plugin-wasmtime/tests/auth_guest/mod.rs"]
+mod auth_guest;
+mod authors;
 #[path = "../host/journal-sql/tests/server/mod.rs"]
 #[allow(dead_code, reason = "the crate's own tests use the rest")]
 mod database;
@@ -18,6 +22,7 @@ mod hostile_openwire;
 mod openwire;
 mod plugins;
 mod policies;
+mod policy_cache;
 mod routing;
 mod security;
 mod support;

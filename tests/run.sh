@@ -18,5 +18,8 @@ cargo clippy --locked --release --workspace --all-targets -- -D warnings
 step "stock policies are what their source says"
 plugins/build.sh --check
 
+step "the example policies"
+tests/examples.sh "${CARGO_TARGET_DIR:-target}/release/jackfield"
+
 step "the real clients"
 tests/interop/against-jackfield.sh "${CARGO_TARGET_DIR:-target}/release/jackfield"

@@ -17,7 +17,7 @@ use crate::support::{Broker, Frame, PROGRAM, Stomp, run, text};
 const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// The hash that the program itself makes of a password.
-fn hash(password: &str) -> String {
+pub(crate) fn hash(password: &str) -> String {
     let mut child = Process::new(PROGRAM)
         .arg("password")
         .stdin(Stdio::piped())
@@ -71,21 +71,21 @@ admin = ["*"]
 
 impl Stomp {
     /// The answer to a login, and the connection.
-    fn log_in(broker: &Broker, headers: &str) -> (Stomp, Frame) {
+    pub(crate) fn log_in(broker: &Broker, headers: &str) -> (Stomp, Frame) {
         let mut client = Stomp::open(broker.stomp);
         client.send(&format!("CONNECT\naccept-version:1.2\nhost:x\n{headers}\n"));
         let answer = client.frame();
         (client, answer)
     }
 
-    fn as_user(broker: &Broker, user: &str, password: &str) -> Stomp {
+    pub(crate) fn as_user(broker: &Broker, user: &str, password: &str) -> Stomp {
         let (client, answer) = Stomp::log_in(broker, &format!("login:{user}\npasscode:{password}\n"));
         assert_eq!(answer.command, "CONNECTED", "{answer:?}");
         client
     }
 
     /// What comes of a frame with a receipt: nothing, or the refusal.
-    fn attempt(&mut self, frame: &str) -> Result<(), String> {
+    pub(crate) fn attempt(&mut self, frame: &str) -> Result<(), String> {
         self.send(&format!("{frame}receipt:r\n\n"));
         let answer = self.frame();
         assert_eq!(answer.header("receipt-id"), "r", "{answer:?}");
@@ -97,7 +97,7 @@ impl Stomp {
 }
 
 impl OpenWire {
-    fn log_in(
+    pub(crate) fn log_in(
         broker: &Broker,
         user: Option<&str>,
         password: Option<&str>,
@@ -120,12 +120,12 @@ impl OpenWire {
         }
     }
 
-    fn as_user(broker: &Broker, user: &str, password: &str) -> OpenWire {
+    pub(crate) fn as_user(broker: &Broker, user: &str, password: &str) -> OpenWire {
         let Ok(client) = OpenWire::log_in(broker, Some(user), Some(password)) else { panic!("{user} gets in") };
         client
     }
 
-    fn sent_to(&mut self, destination: Destination) -> Message {
+    pub(crate) fn sent_to(&mut self, destination: Destination) -> Message {
         Message { destination: Some(destination), ..self.message("unused", "x") }
     }
 }

@@ -11,15 +11,20 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::words::{Connector, PlugIn, Policy, Shadow, Status, Sums, Survey, Times};
+use crate::words::{AuthPlace, Connector, PlugIn, Policy, Security, Shadow, Status, Sums, Survey, Times};
 
 /// What the text is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Writes all metrics.
-pub(crate) fn render(status: Status, survey: Survey, plug_ins: Vec<PlugIn>) -> String {
+pub(crate) fn render(
+    status: Status,
+    survey: Survey,
+    plug_ins: Vec<PlugIn>,
+    compiled: Vec<(&'static str, u64)>,
+) -> String {
     let mut registry = Registry::with_prefix("jackfield");
-    registry.register_collector(Box::new(Picture { status, survey, plug_ins }));
+    registry.register_collector(Box::new(Picture { status, survey, plug_ins, compiled }));
     let mut text = String::new();
     encode(&mut text, &registry).expect("a String takes all text");
     text
@@ -31,6 +36,7 @@ struct Picture {
     status: Status,
     survey: Survey,
     plug_ins: Vec<PlugIn>,
+    compiled: Vec<(&'static str, u64)>,
 }
 
 /// Labels of one series.
@@ -42,9 +48,17 @@ impl Collector for Picture {
         broker(&mut page, &self.status)?;
         connectors(&mut page, &self.status.connectors)?;
         journal(&mut page, &self.status)?;
+        if let Some(figures) = &self.status.security {
+            security(&mut page, figures)?;
+        }
         destinations(&mut page, &self.survey)?;
         policies(&mut page, &self.survey)?;
-        plug_ins(&mut page, &self.plug_ins)
+        plug_ins(&mut page, &self.plug_ins)?;
+        page.counters(
+            "policy_components",
+            "Components of policies by how they came to be compiled, and entries of the cache that went",
+            self.compiled.iter().map(|(outcome, count)| (vec![("outcome", *outcome)], *count)),
+        )
     }
 }
 
@@ -138,6 +152,48 @@ fn journal(page: &mut Page<'_>, status: &Status) -> fmt::Result {
     page.gauge("journal_store_bytes", "Bytes on disk", journal.store_bytes)?;
     page.gauge("journal_disk_free_bytes", "Bytes free on its file system", journal.disk_free_bytes)?;
     page.gauge("journal_poisoned", "Whether it failed", u64::from(journal.poisoned))
+}
+
+fn security(page: &mut Page<'_>, security: &Security) -> fmt::Result {
+    for (name, help, value) in [
+        ("logins", "Logins decided", security.logins),
+        ("logins_refused", "Logins refused", security.logins_refused),
+        ("rights_asked", "Questions about rights", security.rights),
+        ("rights_refused", "Questions about rights answered with a refusal", security.rights_refused),
+        ("messages_inspected", "Messages that auth policies were asked about", security.messages),
+        ("messages_forbidden", "Messages that they refused", security.messages_refused),
+        ("sends_forbidden", "Sends refused because of that", security.sends_forbidden),
+        ("auth_failed_closed", "Refusals because an auth policy did not answer", security.failed_closed),
+        ("auth_honoured", "Decisions from memory because an auth policy did not answer", security.honoured),
+    ] {
+        page.counter(name, help, value)?;
+    }
+    let of = |place: &AuthPlace| (place.policy.clone(), place.place.clone());
+    let places: Vec<_> = security.policies.iter().map(|place| (of(place), place)).collect();
+    let labels = || {
+        places
+            .iter()
+            .map(|((policy, place), figures)| (vec![("policy", policy.as_str()), ("place", place.as_str())], *figures))
+    };
+    page.counters("auth_policy_calls", "Calls into its instance", labels().map(|(l, p)| (l, p.calls)))?;
+    page.counters("auth_policy_instances_made", "Instances made", labels().map(|(l, p)| (l, p.instances_made)))?;
+    page.gauges("auth_policy_memory_bytes", "Memory of its instance", labels().map(|(l, p)| (l, p.memory_bytes)))?;
+    page.gauges(
+        "auth_policy_state",
+        "How its instance stands",
+        labels().map(|(mut labels, place)| {
+            labels.push(("state", place.state.as_str()));
+            (labels, 1)
+        }),
+    )?;
+    let failed = labels().flat_map(|(labels, place)| {
+        place.failed.iter().map(move |(why, count)| {
+            let mut labels = labels.clone();
+            labels.push(("why", why.as_str()));
+            (labels, *count)
+        })
+    });
+    page.counters("auth_policy_failed", "Questions that it did not answer, by why", failed)
 }
 
 fn destinations(page: &mut Page<'_>, survey: &Survey) -> fmt::Result {

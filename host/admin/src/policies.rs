@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
-use registry::{ControlError, Point, PolicyControl, Wish};
+use registry::{ControlError, Point, PolicyControl, RecordWish, Wish};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -194,6 +194,24 @@ impl Wishes {
     }
 }
 
+/// Reads `ms=30000&batches=100`.
+pub(crate) fn record_wish(query: &str) -> Result<RecordWish, Problem> {
+    let mut wish = RecordWish { ms: u64::MAX, batches: u64::MAX };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decoded(value);
+        let wrong = |title: &str, remedy: &str| Problem::new(400, title, remedy).with(key, value.clone());
+        let number = || value.parse().ok().filter(|number| *number > 0);
+        let place = match key {
+            "ms" => &mut wish.ms,
+            "batches" => &mut wish.batches,
+            _ => return Err(wrong("is unknown", "known here are ms and batches")),
+        };
+        *place = number().ok_or_else(|| wrong("is no number that fits", "write a number from 1 on"))?;
+    }
+    Ok(wish)
+}
+
 /// Reads a component as it is.
 async fn component(house: &House, request: Request<Incoming>) -> Result<Bytes, Problem> {
     let limits = house.limits;
@@ -239,6 +257,16 @@ mod tests {
             ("set=a%3Db", Change::Remove, "set"),
         ] {
             assert_eq!(Wishes::read(query, what).err().map(|problem| problem.key).as_deref(), Some(key), "{query}");
+        }
+    }
+
+    #[test]
+    fn how_much_is_recorded_stands_in_the_query() {
+        let wish = |ms, batches| RecordWish { ms, batches };
+        assert_eq!(record_wish("ms=5&batches=7"), Ok(wish(5, 7)));
+        assert_eq!(record_wish("batches=7"), Ok(wish(u64::MAX, 7)));
+        for query in ["ms=0", "ms=", "batches=-1", "colour=red"] {
+            assert!(record_wish(query).is_err(), "{query}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::words::{Ask, Health, Sort, Status};
 use crate::{Problem, metrics, policies};
 
 /// Everything that is served; `*` stands for a name.
-const ROUTES: [(&str, &str); 20] = [
+const ROUTES: [(&str, &str); 23] = [
     ("GET", "/health"),
     ("GET", "/health/alive"),
     ("GET", "/metrics"),
@@ -34,6 +34,9 @@ const ROUTES: [(&str, &str); 20] = [
     ("DELETE", "/api/v1/plugins/*"),
     ("GET", "/api/v1/bindings"),
     ("GET", "/api/v1/explain/*"),
+    ("POST", "/api/v1/recordings/*"),
+    ("GET", "/api/v1/recordings/*"),
+    ("DELETE", "/api/v1/recordings/*"),
 ];
 
 /// Answers a request.
@@ -87,11 +90,15 @@ async fn route(house: &Arc<House>, request: Request<Incoming>) -> Result<Respons
             let status = house.wait(control.status()).await?;
             let limit = house.limits.destination_series_max;
             let survey = house.wait(control.survey(Ask { limit, ..Ask::default() })).await?;
-            let figures = match &house.policies {
-                Some(_) => house.wait(policies::work(house, |policies| Ok(policies::figures(policies)))).await?,
-                None => Vec::new(),
+            let (plug_ins, compiled) = match &house.policies {
+                Some(_) => {
+                    let figures =
+                        policies::work(house, |policies| Ok((policies::figures(policies), policies.compiled())));
+                    house.wait(figures).await?
+                }
+                None => Default::default(),
             };
-            let text = metrics::render(status, survey, figures);
+            let text = metrics::render(status, survey, plug_ins, compiled);
             Ok(answer(StatusCode::OK, metrics::CONTENT_TYPE, text))
         }
         ("GET", ["api", "v1", "status"]) => Ok(json(StatusCode::OK, &house.wait(control.status()).await?)),
@@ -120,6 +127,20 @@ async fn route(house: &Arc<House>, request: Request<Incoming>) -> Result<Respons
         ("GET", ["api", "v1", "explain", queue]) => {
             let queue = named(queue);
             policies::ask(house, move |policies| policies.explain(&queue)).await
+        }
+        ("POST", ["api", "v1", "recordings", what]) => {
+            let wish = policies::record_wish(request.uri().query().unwrap_or_default())?;
+            let what = named(what);
+            policies::ask(house, move |policies| policies.record(&what, wish)).await
+        }
+        ("GET", ["api", "v1", "recordings", queue]) => {
+            let queue = named(queue);
+            policies::ask(house, move |policies| policies.recorded(&queue)).await
+        }
+        ("DELETE", ["api", "v1", "recordings", queue]) => {
+            let queue = named(queue);
+            let text = policies::work(house, move |policies| policies.end_recording(&queue)).await?;
+            Ok(answer(StatusCode::OK, "application/x-ndjson", text))
         }
         ("POST", ["api", "v1", "bindings", "unbind"]) => {
             policies::change(house, String::new(), Change::Unbind, request).await

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use registry::{
-    Bound, ControlError, Explanation, History, Listed, ListedGeneration, LogLine, Point, PolicyControl, ShadowFindings,
-    Wish,
+    Bound, ControlError, Explanation, History, Listed, ListedGeneration, LogLine, Point, PolicyControl, RecordWish,
+    Recorded, ShadowFindings, Wish,
 };
 
 use super::*;
@@ -144,6 +144,10 @@ impl PolicyControl for Notes {
         }]
     }
 
+    fn compiled(&self) -> Vec<(&'static str, u64)> {
+        vec![("found", 4)]
+    }
+
     fn bindings(&self) -> Vec<Bound> {
         vec![Bound { point: Point::QueueDispatch, pattern: "A.>".into(), policy: "mine".into() }]
     }
@@ -160,6 +164,20 @@ impl PolicyControl for Notes {
     fn explain(&self, queue: &str) -> Result<Explanation, ControlError> {
         self.note(format!("explain {queue}"));
         Ok(Explanation::default())
+    }
+
+    fn record(&self, what: &str, wish: RecordWish) -> Result<Recorded, ControlError> {
+        self.note(format!("record {what} {} {}", wish.ms, wish.batches));
+        self.recorded(what)
+    }
+
+    fn recorded(&self, queue: &str) -> Result<Recorded, ControlError> {
+        let (queue, policy) = (queue.to_owned(), "mine".to_owned());
+        Ok(Recorded { queue, policy, batches: 2, bytes: 100, is_over: true })
+    }
+
+    fn end_recording(&self, queue: &str) -> Result<String, ControlError> {
+        Ok(format!("{{\"queue\":{queue:?}}}\n{{}}\n"))
     }
 }
 
@@ -276,6 +294,7 @@ fn metrics_are_text_that_prometheus_reads() {
         "\njackfield_policy_call_seconds_bucket{le=\"+Inf\",policy=\"round-robin\",point=\"queue-dispatch\"} 3\n",
         "\njackfield_plugin_generation{plugin=\"mine\",digest=\"d1\"} 2\n",
         "\njackfield_plugin_shadow_rows_agreed{plugin=\"mine\"} 3\n",
+        "\njackfield_policy_components_total{outcome=\"found\"} 4\n",
     ] {
         assert!(body.contains(part), "{part} is not in\n{body}");
     }
@@ -380,6 +399,10 @@ fn plug_ins_are_changed_and_told() {
         ("GET /api/v1/plugins/a%2Fb/history", 422, "plug-in a/b does not exist"),
         ("GET /api/v1/plugins/a/logs", 200, "\"text\":\"a speaks\""),
         ("GET /api/v1/explain/Q.%3E+1", 200, "\"begun_now\":false"),
+        ("POST /api/v1/recordings/Q?ms=5&batches=6", 200, "\"batches\":2"),
+        ("POST /api/v1/recordings/Q?ms=0", 400, "write a number from 1 on"),
+        ("GET /api/v1/recordings/Q.%3E", 200, "\"queue\":\"Q.>\""),
+        ("DELETE /api/v1/recordings/Q", 200, "{\"queue\":\"Q\"}\n{}\n"),
         ("POST /api/v1/plugins/a/deploy?set=k%3Dv&shadow=true", 200, "{\"generation\":7}"),
         ("POST /api/v1/plugins/a/configure?set=k%3D", 200, "{\"generation\":8}"),
         ("POST /api/v1/plugins/a/promote?generation=4&start_empty=true", 200, "{\"generation\":9}"),
@@ -397,6 +420,7 @@ fn plug_ins_are_changed_and_told() {
     }
     let expected = [
         "explain Q.>+1",
+        "record Q 5 6",
         "deploy a of 0 [(\"k\", \"v\")] true",
         "configure a [(\"k\", \"\")]",
         "promote a Some(4) true",

@@ -32,6 +32,9 @@ pub struct Status {
     pub connectors: Vec<Connector>,
     /// The journal.
     pub journal: Journal,
+    /// Logins and rights; absent where everybody may come in and do everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security: Option<Security>,
     /// Everything that has an upper bound: how much of it is used.
     pub limits: Vec<Limit>,
 }
@@ -53,6 +56,52 @@ pub struct Totals {
     pub stale_acks: u64,
     /// Policies that could not be had; the built-in ones serve in their place.
     pub policies_refused: u64,
+}
+
+/// What became of logins, of questions about rights and of messages that were looked at, since the broker started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Security {
+    /// Logins decided, those that were remembered included.
+    pub logins: u64,
+    /// Logins refused.
+    pub logins_refused: u64,
+    /// Questions about rights; what a connection remembers is not asked.
+    pub rights: u64,
+    /// Those of them that were answered with a refusal.
+    pub rights_refused: u64,
+    /// Messages that an auth policy was asked about.
+    pub messages: u64,
+    /// Messages that it refused.
+    pub messages_refused: u64,
+    /// Sends whose clients were told so.
+    pub sends_forbidden: u64,
+    /// Logins, rights and messages refused because a policy did not answer.
+    pub failed_closed: u64,
+    /// Logins and rights decided by what was known last, because a policy did not answer.
+    pub honoured: u64,
+    /// The instances of components.
+    pub policies: Vec<AuthPlace>,
+}
+
+/// An auth policy that is a component, asked about one thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthPlace {
+    /// The policy.
+    pub policy: String,
+    /// `logins`, `rights` or `messages`.
+    pub place: String,
+    /// How its instance stands: `live`, `warming`, `asleep`, `backing_off`, `refused`.
+    pub state: String,
+    /// Calls into it.
+    pub calls: u64,
+    /// Questions that it did not answer, by why.
+    pub failed: BTreeMap<String, u64>,
+    /// Instances made.
+    pub instances_made: u64,
+    /// Memory of its instance.
+    pub memory_bytes: u64,
+    /// Log lines dropped by the rate limit.
+    pub log_lines_dropped: u64,
 }
 
 /// Memory, in bytes.

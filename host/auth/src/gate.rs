@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::{hmac, rand};
 use message::{Destination, DestinationKind};
+use plugin::Messages;
 use plugin::auth::{
-    Action, Admission, Answer, AuthPolicy, Down, Guard, Kind, Login, Opinion, Permit, Principal, Proofs, Request,
+    Action, Admission, Answer, AuthPolicy, Down, Guard, Kind, Login, Opinion, Password, Permit, Principal, Proofs,
+    Request,
 };
-use session::{Admitted, Authenticator, Authorizer, Credentials, Denied, Verdict};
+use session::{Admitted, Authenticator, Authorizer, Credentials, Denied, Inspector, Protocol, Verdict};
 
 use crate::known::Known;
+use crate::stats::{Counters, GateStats, count};
 use crate::tokens::Flaw;
 use crate::{Passwords, Tokens};
 
@@ -44,7 +47,10 @@ pub struct Gate {
     memory_key: hmac::Key,
     logins: Known<[u8; 32], Admitted>,
     verdicts: Known<Question, bool>,
-    denied: AtomicU64,
+    /// Some policy takes long over a right, so that what it said is looked up before it is asked.
+    slow_rights: bool,
+    slow_logins: bool,
+    counters: Counters,
     down: AtomicU64,
 }
 
@@ -53,12 +59,17 @@ impl Gate {
     pub fn new(settings: Settings) -> Option<Gate> {
         let mut secret = [0; 32];
         rand::fill(&mut secret).ok()?;
+        let slow = |decides: fn(&dyn AuthPolicy) -> bool| {
+            settings.policies.iter().any(|policy| policy.is_slow() && decides(&**policy))
+        };
         Some(Gate {
+            slow_rights: slow(|policy| policy.decides().rights),
+            slow_logins: slow(|policy| policy.decides().logins),
             settings,
             memory_key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
             logins: Known::new(LOGINS_REMEMBERED_MAX),
             verdicts: Known::new(VERDICTS_REMEMBERED_MAX),
-            denied: AtomicU64::new(0),
+            counters: Counters::default(),
             down: AtomicU64::new(0),
         })
     }
@@ -66,6 +77,25 @@ impl Gate {
     /// Whether any policy has a say in what may be done; if not, everybody who is in may do everything.
     pub fn limits_rights(&self) -> bool {
         self.settings.policies.iter().any(|policy| policy.decides().rights)
+    }
+
+    /// Whether any policy has a say in who comes in; if not, nobody does.
+    pub fn decides_logins(&self) -> bool {
+        self.settings.policies.iter().any(|policy| policy.decides().logins)
+    }
+
+    /// Whether any policy looks at messages.
+    pub fn looks_at_messages(&self) -> bool {
+        self.settings.policies.iter().any(|policy| policy.decides().messages)
+    }
+
+    /// What it was asked and what became of it.
+    pub fn stats(&self) -> GateStats {
+        let mut places = Vec::new();
+        for policy in &self.settings.policies {
+            places.extend(policy.stats().into_iter().map(|(what, stats)| (policy.name().to_owned(), what, stats)));
+        }
+        self.counters.get(places)
     }
 
     /// Names credentials by what a policy can see of them, and the password.
@@ -77,6 +107,8 @@ impl Gate {
             credentials.client_id.as_deref(),
             credentials.certificate_subject.as_deref(),
             Some(host),
+            Some(protocol(credentials.protocol)),
+            Some(&*credentials.connector),
         ];
         let mut context = hmac::Context::with_key(&self.memory_key);
         for part in parts {
@@ -91,7 +123,7 @@ impl Gate {
     }
 
     fn decide(&self, credentials: &Credentials, now_ms: i64) -> Result<(Admitted, i64), Refused> {
-        let Credentials { user, password, client_id, remote, certificate_subject } = credentials;
+        let Credentials { user, password, client_id, remote, certificate_subject, connector, .. } = credentials;
         let mut token = None;
         let mut proofs = Proofs { certificate_subject: certificate_subject.as_deref(), ..Proofs::default() };
         match (user, password) {
@@ -111,15 +143,24 @@ impl Gate {
         proofs.claims = token.as_ref().map(|token| &token.texts[..]);
         let login = Login {
             user: user.as_deref(),
+            password: password.as_deref().map(Password),
             has_password: password.is_some(),
             client_id: client_id.as_deref(),
+            protocol: protocol(credentials.protocol),
+            connector,
             remote,
             proofs,
         };
         for policy in self.settings.policies.iter().filter(|policy| policy.decides().logins) {
-            match policy.authenticate(&login).map_err(Refused::Down)? {
-                Admission::Admit { principal, cache_ms } => {
-                    let until_ms = token.as_ref().map_or(i64::MAX, |token| token.until_ms);
+            match policy.authenticate(&login, now_ms).map_err(Refused::Down)? {
+                Admission::Admit { until_ms, .. } if until_ms <= now_ms => {
+                    return Err(Refused::No(Denied::Expired, format!("policy {}: its time is over", policy.name())));
+                }
+                Admission::Expired(reason) => {
+                    return Err(Refused::No(Denied::Expired, format!("policy {}: {reason}", policy.name())));
+                }
+                Admission::Admit { principal, cache_ms, until_ms } => {
+                    let until_ms = token.as_ref().map_or(i64::MAX, |token| token.until_ms).min(until_ms);
                     let remembered_ms = after(now_ms, cache_ms).min(until_ms);
                     return Ok((Admitted { principal: Arc::new(principal), until_ms }, remembered_ms));
                 }
@@ -138,7 +179,7 @@ impl Gate {
         let mut until_ms = i64::MAX;
         let mut answers = Vec::new();
         for policy in self.settings.policies.iter().filter(|policy| policy.decides().rights) {
-            policy.authorize(principal, &open, &mut answers)?;
+            policy.authorize(principal, &open, now_ms, &mut answers)?;
             if answers.len() != open.len() {
                 let reason = format!("it gave {} answers to {} requests", answers.len(), open.len());
                 return Err(Down { policy: policy.name().to_owned(), reason });
@@ -174,20 +215,45 @@ impl Gate {
     }
 
     fn verdict(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Verdict {
+        let verdict = match self.remembered(principal, requests, now_ms) {
+            Some(verdict) => verdict,
+            None => self.decide_rights(principal, requests, now_ms),
+        };
+        count(&self.counters.rights, 1);
+        if !matches!(verdict, Verdict::Allowed { .. }) {
+            count(&self.counters.rights_refused, 1);
+        }
+        verdict
+    }
+
+    /// What was said before and still holds, where asking again takes longer than looking.
+    fn remembered(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Option<Verdict> {
+        let ([request], true) = (requests, self.slow_rights) else { return None };
+        let (allowed, until_ms) = self.verdicts.get_until(&question(principal, request), now_ms)?;
+        Some(if allowed { Verdict::Allowed { until_ms } } else { Verdict::Refused { until_ms } })
+    }
+
+    fn decide_rights(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Verdict {
         match self.ask(principal, requests, now_ms) {
             Ok((allowed, until_ms)) => {
                 let grace_ms = self.settings.last_known_good_ms;
-                // A refusal of several says nothing of each.
-                if grace_ms > 0 && (allowed || requests.len() == 1) {
+                if grace_ms > 0 || self.slow_rights {
                     for request in requests {
-                        self.verdicts.put(question(principal, request), allowed, until_ms, now_ms, grace_ms);
+                        let question = question(principal, request);
+                        // A refusal of several says nothing of each; but what was allowed before may be what is refused.
+                        match allowed || requests.len() == 1 {
+                            true => self.verdicts.put(question, allowed, until_ms, now_ms, grace_ms),
+                            false => self.verdicts.forget(&question),
+                        }
                     }
                 }
                 if allowed { Verdict::Allowed { until_ms } } else { Verdict::Refused { until_ms } }
             }
             Err(down) => {
                 self.note_down(&down);
-                match self.last_known(principal, requests, now_ms) {
+                let known = self.last_known(principal, requests, now_ms);
+                count(if known.is_some() { &self.counters.honoured } else { &self.counters.failed_closed }, 1);
+                match known {
                     Some(true) => Verdict::Allowed { until_ms: now_ms.saturating_add(STALE_MS) },
                     Some(false) => Verdict::Refused { until_ms: now_ms.saturating_add(STALE_MS) },
                     None => Verdict::Unanswered,
@@ -204,7 +270,7 @@ impl Gate {
     }
 
     fn note_denied(&self, credentials: &Credentials, reason: &str) {
-        let count = self.denied.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = count(&self.counters.logins_refused, 1);
         // Escaped: a name is the client's choice and may hold what moves a terminal's cursor.
         let (user, remote) = (credentials.user.as_deref().unwrap_or_default(), &*credentials.remote);
         if count.is_power_of_two() {
@@ -224,7 +290,11 @@ enum Refused {
 impl Authenticator for Gate {
     fn at_once(&self, credentials: &Credentials, now_ms: i64) -> Option<Result<Admitted, Denied>> {
         if let Some(admitted) = self.logins.get(&self.name_of(credentials), now_ms, 0) {
+            count(&self.counters.logins, 1);
             return Some(Ok(admitted));
+        }
+        if self.slow_logins {
+            return None;
         }
         let hashed = match (&credentials.user, &credentials.password) {
             (Some(_), Some(password)) => !self.settings.tokens.claim(password) && self.settings.passwords.are_slow(),
@@ -234,25 +304,70 @@ impl Authenticator for Gate {
     }
 
     fn authenticate(&self, credentials: &Credentials, now_ms: i64) -> Result<Admitted, Denied> {
+        count(&self.counters.logins, 1);
         let grace_ms = self.settings.last_known_good_ms;
         match self.decide(credentials, now_ms) {
             Ok((admitted, remembered_ms)) => {
-                if now_ms < remembered_ms {
+                if now_ms < remembered_ms || grace_ms > 0 {
                     let name = self.name_of(credentials);
                     self.logins.put(name, admitted.clone(), remembered_ms, now_ms, grace_ms);
                 }
                 Ok(admitted)
             }
             Err(Refused::No(denied, reason)) => {
+                // Who was let in before is not let in by memory either.
+                self.logins.forget(&self.name_of(credentials));
                 self.note_denied(credentials, &reason);
                 Err(denied)
             }
             Err(Refused::Down(down)) => {
                 self.note_down(&down);
                 let known = self.logins.get(&self.name_of(credentials), now_ms, grace_ms);
-                known.filter(|admitted| now_ms < admitted.until_ms).ok_or(Denied::Unavailable)
+                match known.filter(|admitted| now_ms < admitted.until_ms) {
+                    Some(admitted) => {
+                        count(&self.counters.honoured, 1);
+                        Ok(admitted)
+                    }
+                    None => {
+                        count(&self.counters.failed_closed, 1);
+                        self.note_denied(credentials, "a policy does not answer");
+                        Err(Denied::Unavailable)
+                    }
+                }
             }
         }
+    }
+}
+
+impl Inspector for Gate {
+    fn inspect(
+        &self,
+        principal: &Principal,
+        messages: &dyn Messages,
+        now_ms: i64,
+        judgements: &mut Vec<Option<String>>,
+    ) {
+        judgements.clear();
+        judgements.resize(messages.rows(), None);
+        count(&self.counters.messages, messages.rows());
+        let mut said = Vec::new();
+        for policy in self.settings.policies.iter().filter(|policy| policy.decides().messages) {
+            let mut outcome = policy.check_messages(principal, messages, now_ms, &mut said);
+            if outcome.is_ok() && said.len() != messages.rows() {
+                let reason = format!("it gave {} judgements on {} messages", said.len(), messages.rows());
+                outcome = Err(Down { policy: policy.name().to_owned(), reason });
+            }
+            if let Err(down) = outcome {
+                self.note_down(&down);
+                count(&self.counters.failed_closed, messages.rows());
+                judgements.fill(Some("it cannot be looked at now; try again later".to_owned()));
+                break;
+            }
+            for (judgement, said) in judgements.iter_mut().zip(said.drain(..)) {
+                *judgement = judgement.take().or(said);
+            }
+        }
+        count(&self.counters.messages_refused, judgements.iter().flatten().count());
     }
 }
 
@@ -286,6 +401,13 @@ fn kind(kind: DestinationKind) -> Kind {
     }
 }
 
+fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::OpenWire => "openwire",
+        Protocol::Stomp => "stomp",
+    }
+}
+
 fn question(principal: &Principal, request: &Request<'_>) -> Question {
     (principal.clone(), request.action, request.kind, request.name.to_owned())
 }
@@ -296,7 +418,7 @@ fn after(now_ms: i64, ms: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicI64};
 
     use plugin::auth::{AuthorizationMap, Decides, Place, Rule, SimpleUsers};
 
@@ -304,10 +426,11 @@ mod tests {
     use crate::{Secret, hash_password};
 
     /// Lets "ann" in for a second and allows her all that begins with A for a second; may be taken down.
-    #[derive(Default)]
     struct Switch {
         down: AtomicBool,
         asked: AtomicU64,
+        slow: AtomicBool,
+        until_ms: AtomicI64,
     }
 
     struct Shared(Arc<Switch>);
@@ -328,21 +451,46 @@ mod tests {
         }
 
         fn decides(&self) -> Decides {
-            Decides { logins: true, rights: true }
+            Decides { logins: true, rights: true, messages: true }
         }
 
-        fn authenticate(&self, login: &Login<'_>) -> Result<Admission, Down> {
+        fn authenticate(&self, login: &Login<'_>, _: i64) -> Result<Admission, Down> {
             self.check()?;
             Ok(match login.user {
-                Some("ann") => {
-                    Admission::Admit { principal: Principal { name: "ann".into(), groups: vec![] }, cache_ms: 1000 }
-                }
+                Some("ann") => Admission::Admit {
+                    principal: Principal { name: "ann".into(), groups: vec![] },
+                    cache_ms: 1000,
+                    until_ms: self.0.until_ms.load(Ordering::Relaxed),
+                },
                 Some("eve") => Admission::Deny("banned".into()),
                 _ => Admission::NoOpinion,
             })
         }
 
-        fn authorize(&self, _: &Principal, requests: &[Request<'_>], answers: &mut Vec<Answer>) -> Result<(), Down> {
+        fn is_slow(&self) -> bool {
+            self.0.slow.load(Ordering::Relaxed)
+        }
+
+        fn check_messages(
+            &self,
+            _: &Principal,
+            messages: &dyn Messages,
+            _: i64,
+            judgements: &mut Vec<Option<String>>,
+        ) -> Result<(), Down> {
+            self.check()?;
+            judgements.clear();
+            judgements.extend((0..messages.rows()).map(|row| (row == 1).then(|| "the second".to_owned())));
+            Ok(())
+        }
+
+        fn authorize(
+            &self,
+            _: &Principal,
+            requests: &[Request<'_>],
+            _: i64,
+            answers: &mut Vec<Answer>,
+        ) -> Result<(), Down> {
             self.check()?;
             answers.clear();
             answers.extend(requests.iter().map(|request| Answer {
@@ -358,7 +506,12 @@ mod tests {
     }
 
     fn gate(last_known_good_ms: i64, more: Vec<Box<dyn AuthPolicy>>) -> (Gate, Arc<Switch>) {
-        let switch = Arc::new(Switch::default());
+        let switch = Arc::new(Switch {
+            down: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            slow: AtomicBool::new(false),
+            until_ms: AtomicI64::new(i64::MAX),
+        });
         let mut policies: Vec<Box<dyn AuthPolicy>> = vec![Box::new(Shared(switch.clone()))];
         policies.extend(more);
         let (passwords, tokens) = (Passwords::default(), Tokens::default());
@@ -455,6 +608,78 @@ mod tests {
         assert_eq!(switch.asked.load(Ordering::Relaxed), 7, "another port is no other client");
         let _ = gate.at_once(&first, 1000);
         assert_eq!(switch.asked.load(Ordering::Relaxed), 8, "its time is over");
+    }
+
+    /// What a healthy policy said last is what memory knows: who was refused since is not let in when it goes down. A login
+    /// that ran out is not honoured either.
+    #[test]
+    fn memory_knows_the_last_decision_and_no_other() {
+        let (gate, switch) = gate(5000, vec![]);
+        assert!(gate.authenticate(&says("ann", None), 0).is_ok());
+        switch.until_ms.store(10, Ordering::Relaxed);
+        assert_eq!(gate.authenticate(&says("ann", None), 10).err(), Some(Denied::Expired));
+        switch.down.store(true, Ordering::Relaxed);
+        assert_eq!(gate.authenticate(&says("ann", None), 20).err(), Some(Denied::Unavailable));
+        switch.down.store(false, Ordering::Relaxed);
+        switch.until_ms.store(2000, Ordering::Relaxed);
+        assert!(gate.authenticate(&says("ann", None), 30).is_ok());
+        switch.down.store(true, Ordering::Relaxed);
+        assert!(gate.authenticate(&says("ann", None), 1999).is_ok());
+        assert_eq!(gate.authenticate(&says("ann", None), 2000).err(), Some(Denied::Unavailable));
+        let stats = gate.stats();
+        assert_eq!((stats.logins, stats.logins_refused, stats.failed_closed, stats.honoured), (6, 3, 2, 1));
+    }
+
+    /// A policy that takes its time is asked about logins elsewhere, and about a right once for its time.
+    #[test]
+    fn a_slow_policy_is_asked_once_for_its_time() {
+        let (gate, switch) = gate(0, vec![]);
+        switch.slow.store(true, Ordering::Relaxed);
+        let policies: Vec<Box<dyn AuthPolicy>> = vec![Box::new(Shared(switch.clone()))];
+        let (passwords, tokens) = (Passwords::default(), Tokens::default());
+        drop(gate);
+        let gate = Gate::new(Settings { policies, passwords, tokens, last_known_good_ms: 0 }).expect("random numbers");
+        assert!(gate.at_once(&says("ann", None), 0).is_none());
+        assert!(gate.authenticate(&says("ann", None), 0).is_ok());
+        assert!(gate.at_once(&says("ann", None), 1).is_some_and(|outcome| outcome.is_ok()));
+        let asked = || switch.asked.load(Ordering::Relaxed);
+        let before = asked();
+        for now in [0, 10, 999] {
+            assert_eq!(write(&gate, &["A"], now), Verdict::Allowed { until_ms: 1000 });
+            assert_eq!(write(&gate, &["D"], now), Verdict::Refused { until_ms: 1000 });
+        }
+        assert_eq!(asked() - before, 2);
+        assert_eq!(write(&gate, &["A"], 1000), Verdict::Allowed { until_ms: 2000 });
+        assert_eq!(asked() - before, 3);
+    }
+
+    struct Rows(usize);
+
+    impl Messages for Rows {
+        fn rows(&self) -> usize {
+            self.0
+        }
+
+        fn number(&self, _: usize, _: plugin::Columns) -> i64 {
+            0
+        }
+
+        fn property(&self, _: usize, _: &str) -> plugin::Scalar<'_> {
+            plugin::Scalar::Absent
+        }
+    }
+
+    #[test]
+    fn messages_that_nobody_can_look_at_are_refused() {
+        let (gate, switch) = gate(5000, vec![]);
+        let mut judgements = vec![Some("of another time".to_owned())];
+        gate.inspect(&Principal::default(), &Rows(3), 0, &mut judgements);
+        assert_eq!(judgements, [None, Some("the second".to_owned()), None]);
+        switch.down.store(true, Ordering::Relaxed);
+        gate.inspect(&Principal::default(), &Rows(2), 0, &mut judgements);
+        assert!(judgements.len() == 2 && judgements.iter().all(Option::is_some), "{judgements:?}");
+        let stats = gate.stats();
+        assert_eq!((stats.messages, stats.messages_refused, stats.failed_closed), (5, 3, 2));
     }
 
     /// What takes a hash is not answered at once, the first time; a wrong password never is.

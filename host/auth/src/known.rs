@@ -29,6 +29,16 @@ impl<K: Eq + Hash, V: Clone> Known<K, V> {
         (now_ms < until_ms.saturating_add(grace_ms)).then(|| value.clone())
     }
 
+    /// What was decided and still holds, and until when.
+    pub(crate) fn get_until(&self, key: &K, now_ms: i64) -> Option<(V, i64)> {
+        self.lock().get(key).filter(|(_, until_ms)| now_ms < *until_ms).cloned()
+    }
+
+    /// It holds no longer.
+    pub(crate) fn forget(&self, key: &K) {
+        self.lock().remove(key);
+    }
+
     pub(crate) fn put(&self, key: K, value: V, until_ms: i64, now_ms: i64, grace_ms: i64) {
         let mut entries = self.lock();
         if entries.len() >= self.entries_max && !entries.contains_key(&key) {

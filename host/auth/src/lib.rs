@@ -1,23 +1,26 @@
 //! Who comes in and what they may do: passwords and tokens are checked here, policies are asked what that means, and
 //! what happens when a policy is down is decided here too.
 //!
-//! The only room that says `argon2` and `jsonwebtoken`. It knows no socket, no protocol and no file; a policy never sees
-//! a password, a token or a key.
+//! The only room that says `argon2` and `jsonwebtoken`. It knows no socket, no protocol and no file; no policy sees a token
+//! or a key, and a password only one that was granted it.
 //!
 //! Start reading at [`Gate`].
 //!
 //! ```text
 //!  session ── Credentials ──> Gate ── Proofs ──> AuthPolicy, one after the other ── Admission
 //!  session ── (action, destination) ──> Gate ──> AuthPolicy ── Answer, with a time to go by it
+//!  messages that came together ───────> Gate ──> every AuthPolicy that looks at messages
 //! ```
 
 mod gate;
 mod known;
 mod passwords;
+mod stats;
 mod tokens;
 
 pub use gate::{Gate, Settings};
 pub use passwords::{PasswordHash, Passwords, Secret, hash_password};
+pub use stats::GateStats;
 pub use tokens::{ALGORITHMS, KeyMaterial, TokenKey, Tokens};
 
 /// What cannot be used to check logins with.

@@ -256,6 +256,7 @@ impl Broker {
                 self.answer(connection, receipt, outcome);
             }
             Command::Publish(publish) => self.publish(connection, publish),
+            Command::Forbidden { publish, why } => self.forbid(connection, publish, why),
             Command::Ack(ack) => self.acknowledge(connection, ack),
             Command::Begin { transaction, receipt } => {
                 let outcome = self.begin(connection, transaction);

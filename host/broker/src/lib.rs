@@ -56,7 +56,7 @@ pub use keep::KeepId;
 pub use line::LineStats;
 pub use recover::Recovery;
 pub use retired::Retired;
-pub use routing::{RoutingReport, RoutingStats};
+pub use routing::{RoutingReport, RoutingStats, number_of, property_of};
 pub use stats::{LineReport, Stats};
 
 /// Room in the journal, as the journal's keeper sees it.

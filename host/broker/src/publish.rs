@@ -74,6 +74,16 @@ impl Broker {
         self.answer(from, publish.receipt, Err(refusal));
     }
 
+    /// A send that was not allowed. Its producer's window opens again, or the producer would wait for ever.
+    pub(crate) fn forbid(&mut self, from: ConnectionKey, publish: Publish, why: Refusal) {
+        self.stats.sends_forbidden += 1;
+        self.fail_transaction(from, &publish, &why);
+        self.answer(from, publish.receipt, Err(why));
+        if let Some(bytes) = publish.window_bytes {
+            self.later(Then::ProducerAck(from, publish.message.id.producer.clone(), bytes));
+        }
+    }
+
     /// Lets a send wait for room. Its answer is withheld; a send that nobody waits for stalls its whole connection, so
     /// that no more than one read buffer of them piles up (row Q04).
     fn park(&mut self, from: ConnectionKey, publish: Publish) {

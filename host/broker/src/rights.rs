@@ -76,7 +76,7 @@ impl Broker {
         }
         for part in destination.components() {
             // Advisory topics are the broker's own.
-            if !part.is_advisory() && !self.exists(&part) && !self.may(from, Action::Admin, &part) {
+            if !part.is_advisory() && !self.exists(&part) && !self.may(from, Action::Create, &part) {
                 return Err(self.refusal(from, "create", &part));
             }
         }

@@ -371,7 +371,7 @@ impl Messages for Rows<'_> {
 }
 
 /// A numeric header as policies see it.
-pub(crate) fn number_of(message: &Message, column: Columns) -> i64 {
+pub fn number_of(message: &Message, column: Columns) -> i64 {
     match column {
         Columns::PRIORITY => message.priority.into(),
         Columns::SIZE => message.size_bytes() as i64,
@@ -384,7 +384,7 @@ pub(crate) fn number_of(message: &Message, column: Columns) -> i64 {
 }
 
 /// A header or property as policies see it.
-pub(crate) fn property_of<'a>(message: &'a Message, name: &str) -> Scalar<'a> {
+pub fn property_of<'a>(message: &'a Message, name: &str) -> Scalar<'a> {
     if !name.starts_with("JMS") {
         return match message.properties.get(name) {
             Some(Value::Text(text)) => Scalar::Text(text),

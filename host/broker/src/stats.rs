@@ -23,6 +23,8 @@ pub struct Stats {
     pub sends_parked: u64,
     /// Sends refused for want of room.
     pub sends_refused: u64,
+    /// Sends that an auth policy did not allow.
+    pub sends_forbidden: u64,
     /// Messages for destinations that went away meanwhile.
     pub dropped: u64,
     /// Acknowledgements of consumers that are gone (row L08).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use broker::Config;
 use house::{House, wish};
-use message::{Command, Destination, Message};
+use message::{Command, Destination, Event, Message, Publish, Refusal, RefusalKind};
 use plugin::auth::{Action, Guard, Permit, Principal, Request};
 
 /// "root" may do everything, others may read and make only what has "open" in its name.
@@ -117,4 +117,36 @@ fn wildcards_over_topics_are_looked_at_topic_by_topic() {
     house.settle();
     let texts = house.texts(2);
     assert_eq!(texts.iter().filter(|text| !text.starts_with('1')).collect::<Vec<_>>(), ["5"]);
+}
+
+/// What was found before the core not to be allowed goes nowhere: its sender hears so as it would of any refusal, a producer
+/// with a window gets it back, and a transaction does not commit without it.
+#[test]
+fn a_forbidden_message_is_told_and_goes_nowhere() {
+    let mut house = House::new();
+    house.connect(1);
+    house.subscribe(1, 1, "queue://A");
+    house.take(1);
+    let forbid = |house: &mut House, transaction, receipt, window_bytes| {
+        let message = Arc::new(house.message(1, "queue://A", "no"));
+        let publish = Publish { message, transaction, receipt, window_bytes };
+        let why = Refusal::new(RefusalKind::Security, "not this one");
+        house.act(1, Command::Forbidden { publish, why });
+    };
+    forbid(&mut house, None, Some(9), None);
+    assert_eq!(house.replies(1), [Err("not this one".to_owned())]);
+    forbid(&mut house, None, None, Some(77));
+    house.settle();
+    let events = house.take(1);
+    assert!(matches!(&events[0], Event::Failed(why) if why.kind == RefusalKind::Security), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, Event::ProducerAck { bytes: 77, .. })), "{events:?}");
+    house.act(1, Command::Begin { transaction: 5, receipt: None });
+    let good = house.message(1, "queue://A", "yes");
+    house.publish_in(1, good, None, Some(5));
+    forbid(&mut house, Some(5), None, None);
+    house.take(1);
+    house.act(1, Command::Commit { transaction: 5, receipt: Some(9) });
+    assert_eq!(house.replies(1), [Err("not this one".to_owned())]);
+    send(&mut house, 1, "queue://A", "after");
+    assert_eq!(house.texts(1), ["after"]);
 }

@@ -57,10 +57,19 @@ impl AdminClient {
 
     /// Asks something, with a body where it has one.
     pub(crate) fn ask<T: DeserializeOwned>(&self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<T> {
+        read(&self.exchange(method, path, body)?)
+    }
+
+    /// Asks for something that is no value: its bytes as they came.
+    pub(crate) fn bytes(&self, method: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = self.exchange(method, path, &[])?;
+        content(&answer).map(<[u8]>::to_vec)
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
         let place = self.socket.display();
         let mut stream = connect(&self.socket)?;
-        let answer = exchange(&mut stream, method, path, body).with_context(|| format!("no answer from {place}"))?;
-        read(&answer)
+        exchange(&mut stream, method, path, body).with_context(|| format!("no answer from {place}"))
     }
 }
 
@@ -125,13 +134,16 @@ fn ends_head(answer: &[u8]) -> Option<usize> {
 
 /// Reads an answer: what was asked for, or a problem.
 fn read<T: DeserializeOwned>(answer: &[u8]) -> anyhow::Result<T> {
+    let body = content(answer)?;
+    serde_json::from_slice(body).context("the answer is not what belongs here; is it the same version?")
+}
+
+/// The body of an answer, or a problem.
+fn content(answer: &[u8]) -> anyhow::Result<&[u8]> {
     let end = ends_head(answer).ok_or_else(|| anyhow!("the answer is no HTTP"))?;
     let (head, body) = (String::from_utf8_lossy(&answer[..end]), &answer[end..]);
     match head.split(' ').nth(1) {
-        Some("200") => {
-            return serde_json::from_slice(body)
-                .context("the answer is not what belongs here; is it the same version?");
-        }
+        Some("200") => return Ok(body),
         Some("414" | "431") => {
             bail!("the settings are longer than the broker's admin.header_limit; raise it, or give fewer")
         }

@@ -278,6 +278,8 @@ pub(crate) enum PluginCommand {
     Logs(Show),
     /// Show the latest decisions on a queue's messages; the first question begins to note them.
     Explain(Explain),
+    /// Take down what the policy of a queue is asked and answers, into a file for `replay`.
+    Record(Record),
 }
 
 /// Which component.
@@ -426,6 +428,33 @@ pub(crate) struct Explain {
     /// Its name.
     pub(crate) queue: String,
     /// JSON in place of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which broker.
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+}
+
+/// What to record.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield plugin record ORDERS --for 30s --out orders.recording
+  jackfield plugin record by-region --batches 500 --out golden/region.recording
+  jackfield plugin replay orders.recording candidate.wasm")]
+pub(crate) struct Record {
+    /// The queue, or a policy that decides on one queue alone.
+    pub(crate) what: String,
+    /// For how long at most: 30s, 500ms, 2m. Without it and --batches, 30s.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) time: Option<Duration>,
+    /// How many batches at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) batches: Option<u64>,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// JSON in place of a sentence.
     #[arg(long)]
     pub(crate) json: bool,
     /// Which broker.

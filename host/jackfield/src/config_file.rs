@@ -10,7 +10,7 @@ use crate::policies::{self, Policies};
 use crate::security;
 
 /// The file that is used when none is named.
-const FILE_BY_HABIT: &str = "jackfield.toml";
+pub(crate) const FILE_BY_HABIT: &str = "jackfield.toml";
 
 /// A configuration and where it comes from.
 pub(crate) struct Found {
@@ -61,18 +61,17 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
                 wrong.extend(problems.iter().map(ToString::to_string));
             }
             let Config { policy, registry, stock_policies, components, .. } = &found.config;
-            if let Err(errors) = Policies::new(*policy, *registry, stock_policies, components) {
-                wrong.extend(errors.iter().map(|error| format!("{error:#}")));
+            match Policies::new(*policy, None, *registry, stock_policies, components) {
+                Err(errors) => wrong.extend(errors.iter().map(|error| format!("{error:#}"))),
+                Ok((policies, _)) => {
+                    let component = |name: &str, passwords_granted| policies.auth(name, passwords_granted);
+                    let gate = security::gate(&found.config.security, &component);
+                    wrong.extend(gate.err().into_iter().flatten().map(|error| format!("{error:#}")));
+                }
             }
             if !wrong.is_empty() {
                 for what in wrong {
                     eprintln!("jackfield: {what}");
-                }
-                return Exit::Config;
-            }
-            if let Err(errors) = security::gate(&found.config.security) {
-                for error in errors {
-                    eprintln!("jackfield: {error:#}");
                 }
                 return Exit::Config;
             }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use admin::words::{
-    Ask, Bucket, Connector, Destination, Journal, Limit, Memory, Policy, Sort, Status, Sums, Survey, Times, Totals,
+    Ask, AuthPlace, Bucket, Connector, Destination, Journal, Limit, Memory, Policy, Security, Sort, Status, Sums,
+    Survey, Times, Totals,
 };
 use admin::{Answer, Control, Problem};
+use auth::{Gate, GateStats};
 use broker::{LineReport, LineStats, Retired};
 use plugin::{CallTimes, Point, PolicyState, PolicyStats};
 use server::{ConnectorReport, Gone, Observer};
@@ -18,6 +20,8 @@ use crate::config::protocol_name;
 pub(crate) struct House {
     pub(crate) broker: String,
     pub(crate) observer: Observer,
+    /// `None` if everybody may come in.
+    pub(crate) gate: Option<Arc<Gate>>,
     pub(crate) since: Instant,
 }
 
@@ -69,6 +73,7 @@ impl Control for House {
                 },
                 connectors,
                 journal: self::journal(&journal),
+                security: self.gate.as_ref().map(|gate| security(gate.stats(), figures.sends_forbidden)),
                 limits,
             })
         })
@@ -87,6 +92,31 @@ impl Control for House {
             }
             Ok(fold.finish())
         })
+    }
+}
+
+fn security(stats: GateStats, sends_forbidden: u64) -> Security {
+    let place = |(policy, place, stats): (String, &'static str, PolicyStats)| AuthPlace {
+        policy,
+        place: place.to_owned(),
+        state: state(stats.state).to_owned(),
+        calls: stats.batches_policy + stats.batches_trap + stats.batches_deadline + stats.batches_wrong_length,
+        failed: batches(&stats).into_iter().filter(|(how, _)| how != "policy").collect(),
+        instances_made: stats.instances_made,
+        memory_bytes: stats.memory_bytes,
+        log_lines_dropped: stats.log_lines_dropped,
+    };
+    Security {
+        logins: stats.logins,
+        logins_refused: stats.logins_refused,
+        rights: stats.rights,
+        rights_refused: stats.rights_refused,
+        messages: stats.messages,
+        messages_refused: stats.messages_refused,
+        sends_forbidden,
+        failed_closed: stats.failed_closed,
+        honoured: stats.honoured,
+        policies: stats.policies.into_iter().map(place).collect(),
     }
 }
 
@@ -259,10 +289,9 @@ fn state(state: PolicyState) -> &'static str {
     }
 }
 
-fn add_policy(policy: &mut Policy, stats: &PolicyStats) {
-    policy.rows += stats.rows;
-    policy.corrected += stats.corrected;
-    for (decided, batches) in [
+/// Questions by who decided and why.
+fn batches(stats: &PolicyStats) -> [(String, u64); 9] {
+    [
         ("policy", stats.batches_policy),
         ("warming", stats.batches_warming),
         ("trap", stats.batches_trap),
@@ -272,8 +301,15 @@ fn add_policy(policy: &mut Policy, stats: &PolicyStats) {
         ("busy", stats.batches_busy),
         ("full", stats.batches_full),
         ("refused", stats.batches_refused),
-    ] {
-        *policy.batches.entry(decided.to_owned()).or_default() += batches;
+    ]
+    .map(|(decided, batches)| (decided.to_owned(), batches))
+}
+
+fn add_policy(policy: &mut Policy, stats: &PolicyStats) {
+    policy.rows += stats.rows;
+    policy.corrected += stats.corrected;
+    for (decided, batches) in batches(stats) {
+        *policy.batches.entry(decided).or_default() += batches;
     }
     policy.faults_lifecycle += stats.faults_lifecycle;
     policy.instances_made += stats.instances_made;

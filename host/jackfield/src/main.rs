@@ -19,6 +19,7 @@ mod exit;
 mod log;
 mod plugin_command;
 mod plugin_inspect;
+mod plugin_record;
 mod plugin_show;
 mod policies;
 mod role;

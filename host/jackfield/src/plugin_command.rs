@@ -12,11 +12,12 @@ use crate::admin_client::{AdminClient, Query, escaped};
 use crate::cli::{
     Binding, Configure, Deploy, Explain, List, Named, PluginCommand, Promote, Reach, Rollback, Show, Unbinding,
 };
-use crate::{author, plugin_inspect, plugin_show};
+use crate::{author, plugin_inspect, plugin_record, plugin_show};
 
 /// Does what is asked for; what is found goes to `out`.
 pub(crate) fn run(command: &PluginCommand, out: &mut impl Write) -> anyhow::Result<()> {
     let said = match command {
+        PluginCommand::Record(args) => return plugin_record::record(args, out),
         PluginCommand::Author(command) => return author::run(command, out),
         PluginCommand::Inspect(args) => return plugin_inspect::inspect(args, out),
         PluginCommand::Deploy(args) => deploy(args)?,

@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use plugin_wasmtime::{Limits, WasmHost};
 use registry::Digest;
 
 use crate::cli::Inspect;
+use crate::policies::with_remedy;
 
 /// Tells what a component is and asks for.
 pub(crate) fn inspect(args: &Inspect, out: &mut impl Write) -> anyhow::Result<()> {
@@ -15,7 +16,7 @@ pub(crate) fn inspect(args: &Inspect, out: &mut impl Write) -> anyhow::Result<()
     writeln!(out, "file       {}", args.file.display())?;
     writeln!(out, "digest     sha256:{}", Digest::of(&bytes))?;
     writeln!(out, "bytes      {} of at most {}", bytes.len(), limits.component_bytes_max)?;
-    let found = plugin_wasmtime::inspect(&bytes, &limits)?;
+    let found = plugin_wasmtime::inspect(&bytes, &limits).map_err(|error| anyhow!(with_remedy(&error)))?;
     writeln!(out, "functions  {} of at most {}", found.functions, limits.functions_max)?;
     list(out, "imports", &found.imports)?;
     list(out, "exports", &found.exports)?;
@@ -27,7 +28,8 @@ pub(crate) fn inspect(args: &Inspect, out: &mut impl Write) -> anyhow::Result<()
         bail!("it asks for what no policy is given: {}; build it without them", found.forbidden.join(", "));
     }
     let host = WasmHost::new(limits)?;
-    let prepared = host.prepare_generation("inspected", 1, bytes, &args.settings)?;
+    let prepared = host.prepare_generation("inspected", 1, bytes, &args.settings);
+    let prepared = prepared.map_err(|error| anyhow!(with_remedy(&error)))?;
     let (columns, rows) = prepared.wants();
     let (format, restores) = prepared.states();
     let names: Vec<String> = columns.iter().map(u32::to_string).collect();

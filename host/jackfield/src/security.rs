@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use auth::{Gate, Passwords, Settings, Tokens};
+use plugin::PolicyError;
 use plugin::auth::{Anonymous, AuthPolicy, AuthorizationMap, Certificates, Principal, SimpleUsers, TokenUsers};
 use session::{Admitted, Authenticator, Credentials, Denied, UserId};
 
-use crate::config::Security;
+use crate::config::{NATIVE_AUTH, Security};
 
 /// Lets everybody in by the name they give, as long as the configuration names nobody.
 #[derive(Debug)]
@@ -25,9 +26,12 @@ impl Authenticator for Everybody {
     }
 }
 
-/// The gate that the configuration asks for; `None` if everybody may come in. Reads the files of keys; all that is wrong
-/// with them comes at once.
-pub(crate) fn gate(security: &Security) -> Result<Option<Arc<Gate>>, Vec<anyhow::Error>> {
+/// The component of this name as a policy, which may see passwords if that is true.
+pub(crate) type FindComponent<'a> = &'a dyn Fn(&str, bool) -> Result<Box<dyn AuthPolicy>, PolicyError>;
+
+/// The gate that the configuration asks for; `None` if everybody may come in. Reads the files of keys and compiles the
+/// components; all that is wrong with them comes at once.
+pub(crate) fn gate(security: &Security, component: FindComponent<'_>) -> Result<Option<Arc<Gate>>, Vec<anyhow::Error>> {
     if !security.is_on() {
         return Ok(None);
     }
@@ -46,24 +50,41 @@ pub(crate) fn gate(security: &Security) -> Result<Option<Arc<Gate>>, Vec<anyhow:
             Err(error) => errors.push(error),
         }
     }
+    let mut policies = Vec::new();
+    for name in &security.policies {
+        if name == NATIVE_AUTH {
+            policies.append(&mut native(security));
+            continue;
+        }
+        match component(name, security.show_passwords.contains(name)) {
+            Ok(policy) => policies.push(policy),
+            Err(error) => errors.push(anyhow::Error::from(error).context(format!("security.policies, {name}"))),
+        }
+    }
     if !errors.is_empty() {
         return Err(errors);
     }
     let users = &security.users;
     let settings = Settings {
-        policies: policies(security),
+        policies,
         passwords: Passwords::new(users.iter().map(|user| (user.name.clone(), user.secret.clone()))),
         tokens: Tokens::new(keys),
-        last_known_good_ms: 0,
+        last_known_good_ms: security.last_known_good_ms,
     };
     match Gate::new(settings) {
+        Some(gate) if !gate.decides_logins() => {
+            let names = security.policies.join(", ");
+            Err(vec![anyhow::anyhow!(
+                "security.policies = {names}: none of them decides who logs in; name \"native\" too"
+            )])
+        }
         Some(gate) => Ok(Some(Arc::new(gate))),
         None => Err(vec![anyhow::anyhow!("the system has no random numbers to keep logins apart with")]),
     }
 }
 
-/// Who is asked, in order: what was proven by a certificate or a token goes before names and passwords.
-fn policies(security: &Security) -> Vec<Box<dyn AuthPolicy>> {
+/// The broker's own policies, in order: what was proven by a certificate or a token goes before names and passwords.
+fn native(security: &Security) -> Vec<Box<dyn AuthPolicy>> {
     let mut policies: Vec<Box<dyn AuthPolicy>> = Vec::new();
     if !security.certificates.is_empty() {
         let users = security.certificates.iter().map(|certificate| {
@@ -114,7 +135,17 @@ pub(crate) fn print_hash() -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
+#[path = "../../plugin-wasmtime/tests/auth_guest/mod.rs"]
+#[allow(dead_code, reason = "the crate's own tests use the rest")]
+mod auth_guest;
+
+#[cfg(test)]
 mod tests {
+    use plugin::auth::Action;
+    use plugin_wasmtime::{Limits, WasmHost};
+    use session::{Authorizer, Verdict};
+
+    use super::auth_guest::{ADMIT, ALLOW, AuthGuest, LOGINS, RIGHTS, once};
     use super::*;
     use crate::config;
 
@@ -122,8 +153,12 @@ mod tests {
         config::read(source, &["round-robin".to_owned()]).expect("a correct file").security
     }
 
+    fn no_component(name: &str, _: bool) -> Result<Box<dyn AuthPolicy>, PolicyError> {
+        Err(PolicyError::Unknown { policy: name.to_owned(), known: vec![] })
+    }
+
     fn login(source: &str, user: Option<&str>, password: Option<&str>) -> Result<String, Denied> {
-        let gate = gate(&security(source)).expect("no files");
+        let gate = gate(&security(source), &no_component).expect("no files");
         let gate: Arc<dyn Authenticator> = match gate {
             Some(gate) => gate,
             None => Arc::new(Everybody),
@@ -181,12 +216,68 @@ mod tests {
             "[[security.jwt]]\nalgorithm = \"RS256\"\nfile = \"{}\"\n[[security.jwt]]\nalgorithm = \"ES256\"\nfile = \"none.pem\"\n",
             file.display()
         );
-        let errors: Vec<String> = match gate(&security(&source)) {
+        let errors: Vec<String> = match gate(&security(&source), &no_component) {
             Ok(_) => panic!("two errors"),
             Err(errors) => errors.iter().map(|error| format!("{error:#}")).collect(),
         };
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(errors[0].contains("security.jwt[1]") && errors[0].contains("cannot be read for RS256"), "{errors:?}");
         assert!(errors[1].contains("security.jwt[2], file none.pem: No such file"), "{errors:?}");
+    }
+
+    /// A gate behind these components, with a memory of so many milliseconds.
+    fn guarded(guests: &[AuthGuest<'_>], last_known_good_ms: i64) -> Gate {
+        let host = WasmHost::new(Limits::default()).expect("the engine starts");
+        let policies = guests.iter().enumerate().map(|(at, guest)| {
+            let name = format!("guard-{at}");
+            host.add(&name, guest.component(), &[]).expect("a component");
+            host.auth(&name, false).expect("a policy")
+        });
+        let policies = policies.collect();
+        let (passwords, tokens) = (Passwords::default(), Tokens::default());
+        Gate::new(Settings { policies, passwords, tokens, last_known_good_ms }).expect("random numbers")
+    }
+
+    /// What a component said while it was well is honoured for its time and ends then; of somebody else nothing is known.
+    #[test]
+    fn what_a_component_decided_is_honoured_for_its_time() {
+        let (login, right) = (once(ADMIT), once(ALLOW));
+        for grace_ms in [0, 60_000] {
+            let guest =
+                AuthGuest { wants: &[LOGINS, RIGHTS], authenticate: &login, authorize: &right, ..AuthGuest::default() };
+            let gate = guarded(&[guest], grace_ms);
+            let says = |password: &str| Credentials { password: Some(password.into()), ..Credentials::default() };
+            let write = |name: &str, now| {
+                let to = message::Destination::queue(name.to_owned());
+                gate.authorize(&Principal::default(), Action::Write, &[to], now)
+            };
+            assert!(gate.at_once(&says("one"), 1000).is_none(), "on a thread of its own");
+            assert!(gate.authenticate(&says("one"), 1000).is_ok());
+            assert_eq!(write("A", 1000), Verdict::Allowed { until_ms: 1000 });
+            for (now, is_known) in [(1001, true), (60_999, true), (61_000, false), (900_000, false)] {
+                let is_known = is_known && grace_ms > 0;
+                assert_eq!(gate.authenticate(&says("one"), now).is_ok(), is_known, "{grace_ms} {now}");
+                let verdict = write("A", now);
+                assert_eq!(matches!(verdict, Verdict::Allowed { .. }), is_known, "{grace_ms} {now} {verdict:?}");
+                assert_eq!(gate.authenticate(&says("two"), now).err(), Some(Denied::Unavailable));
+                assert_eq!(write("B", now), Verdict::Unanswered);
+            }
+            let stats = gate.stats();
+            let known = if grace_ms > 0 { 4 } else { 0 };
+            assert_eq!((stats.honoured, stats.failed_closed), (known, 16 - known), "{grace_ms}");
+            assert_eq!((stats.logins, stats.rights), (9, 9));
+        }
+    }
+
+    /// The second of two is asked where the first has no opinion, and not where the first is down.
+    #[test]
+    fn components_are_asked_in_their_order() {
+        let none = "(i32.const 64)";
+        for (first, lets_in) in [(none, true), (ADMIT, true), ("(unreachable)", false)] {
+            let first = AuthGuest { wants: &[LOGINS], authenticate: first, ..AuthGuest::default() };
+            let gate = guarded(&[first, AuthGuest { wants: &[LOGINS], ..AuthGuest::default() }], 0);
+            assert_eq!(gate.authenticate(&Credentials::default(), 0).is_ok(), lets_in);
+            assert!(!gate.limits_rights() && !gate.looks_at_messages());
+        }
     }
 }

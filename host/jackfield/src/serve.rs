@@ -4,9 +4,10 @@ use std::io::{Write, stdout};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use admin::Room;
+use auth::Gate;
 use journal::JournalError;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
@@ -18,7 +19,7 @@ use crate::config::{Config, protocol_name};
 use crate::config_file::{self, Found};
 use crate::control::House;
 use crate::exit::Exit;
-use crate::policies::{Control, Policies};
+use crate::policies::{Control, Policies, watch};
 use crate::role::{self, MasterJournal, Role};
 use crate::{log, security, wiring};
 
@@ -57,8 +58,8 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    let Started { server, control, role, journal } = started;
-    let room = match open_admin(&found.config, &server, control.clone()) {
+    let Started { server, control, gate, role, journal } = started;
+    let room = match open_admin(&found.config, &server, control.clone(), gate) {
         Ok(room) => room,
         Err(error) => {
             tracing::error!("{error}");
@@ -75,9 +76,18 @@ pub(crate) fn serve(args: &cli::Serve) -> Exit {
 }
 
 /// Opens the admin room on a server that runs.
-fn open_admin(config: &Config, server: &Server, control: Arc<Control>) -> Result<Room, admin::AdminError> {
-    let house =
-        House { broker: config.broker.broker_name.to_string(), observer: server.observer(), since: Instant::now() };
+fn open_admin(
+    config: &Config,
+    server: &Server,
+    control: Arc<Control>,
+    gate: Option<Arc<Gate>>,
+) -> Result<Room, admin::AdminError> {
+    let house = House {
+        broker: config.broker.broker_name.to_string(),
+        observer: server.observer(),
+        gate,
+        since: Instant::now(),
+    };
     Room::open(wiring::admin(config), Arc::new(house), Some(control))
 }
 
@@ -109,6 +119,8 @@ fn ask_for_descriptors() {
 struct Started {
     server: Server,
     control: Arc<Control>,
+    /// `None` if everybody may come in.
+    gate: Option<Arc<Gate>>,
     role: Role,
     journal: Weak<MasterJournal>,
 }
@@ -126,10 +138,17 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
         }
         Exit::Config
     };
-    let (policies, control) =
-        Policies::new(config.policy, config.registry, &config.stock_policies, &config.components).map_err(refuse)?;
+    let (policies, control) = Policies::new(
+        config.policy,
+        wiring::cache(config).as_ref(),
+        config.registry,
+        &config.stock_policies,
+        &config.components,
+    )
+    .map_err(refuse)?;
     policies.check(config).map_err(refuse)?;
-    let gate = security::gate(&config.security).map_err(|errors| {
+    let component = |name: &str, passwords_granted| policies.auth(name, passwords_granted);
+    let gate = security::gate(&config.security, &component).map_err(|errors| {
         for error in errors {
             tracing::error!("logins cannot be checked: {error:#}");
         }
@@ -139,7 +158,7 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
     let journal = Arc::downgrade(&shared);
     let id = wiring::broker_id();
     let facts = |facts| control.load(facts);
-    let mut told = wiring::server(config, certificates, &id, gate);
+    let mut told = wiring::server(config, certificates, &id, gate.clone());
     told.bind_ms_max = role.bind_ms_max();
     let started = Server::start(told, config.broker(), shared, Box::new(policies), id, facts);
     let server = started.map_err(|error| {
@@ -150,7 +169,14 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
         tracing::error!("cannot start a thread for the policies: {error}");
         Exit::Internal
     })?;
-    Ok(Started { server, control, role, journal })
+    if let Some(folder) = &config.plugin_watch {
+        let interval = Duration::from_millis(config.plugin_watch_ms);
+        watch(folder, interval, config.policy.component_bytes_max, &control).map_err(|error| {
+            tracing::error!("cannot start a thread for plugins.watch: {error}");
+            Exit::Internal
+        })?;
+    }
+    Ok(Started { server, control, gate, role, journal })
 }
 
 fn say_what_holds(found: &Found) {

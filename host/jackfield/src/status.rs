@@ -55,6 +55,27 @@ fn for_people(status: &Status, survey: &Survey) -> String {
         status.journal.appends,
         size(status.journal.disk_free_bytes),
     );
+    if let Some(security) = &status.security {
+        text += &format!(
+            "{} logins, {} refused; {} questions about rights, {} refused; {} messages looked at, {} refused; \
+             {} refused and {} decided from memory because a policy did not answer\n",
+            security.logins,
+            security.logins_refused,
+            security.rights,
+            security.rights_refused,
+            security.messages,
+            security.messages_refused,
+            security.failed_closed,
+            security.honoured
+        );
+        text += &section(
+            ["auth policy", "asked about", "state", "calls", "not answered"],
+            security.policies.iter().map(|p| {
+                let failed: u64 = p.failed.values().sum();
+                [p.policy.clone(), p.place.clone(), p.state.clone(), p.calls.to_string(), failed.to_string()].into()
+            }),
+        );
+    }
     text += &section(
         ["connector", "protocol", "address", "open", "of", "messages in", "messages out", "refused"],
         status.connectors.iter().map(|c| {

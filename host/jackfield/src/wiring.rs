@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use auth::Gate;
 use message::Text;
 use plugin::auth::Guard;
-use session::{Authenticator, Authorizer, BrokerInfo, Protocol};
+use plugin_wasmtime::CachePlace;
+use session::{Authenticator, Authorizer, BrokerInfo, Inspector, Protocol};
 
 use crate::certificates::Certificates;
 use crate::config::{self, Config, Connector};
@@ -29,6 +30,7 @@ pub(crate) fn server(
     gate: Option<Arc<Gate>>,
 ) -> server::Config {
     let limits = gate.clone().filter(|gate| gate.limits_rights());
+    let inspector = gate.clone().filter(|gate| gate.looks_at_messages()).map(|gate| gate as Arc<dyn Inspector>);
     let authorizer = limits.clone().map(|gate| gate as Arc<dyn Authorizer>);
     let authenticator: Arc<dyn Authenticator> = match gate {
         Some(gate) => gate,
@@ -48,6 +50,7 @@ pub(crate) fn server(
         threads: config.server.threads,
         login_threads: config.server.login_threads,
         guard: limits.map(|gate| gate as Arc<dyn Guard>),
+        inspector,
         journal_backlog_bytes_max: config.server.journal_backlog_bytes_max,
         drain_ms_max: config.server.drain_ms_max,
         handshake_ms_max: config.tls.handshake_ms_max,
@@ -74,6 +77,12 @@ pub(crate) fn database_journal(config: &Config, lease: Option<String>) -> Option
         outage_max: Duration::from_millis(outage_ms_max.unsigned_abs()),
         lease,
     })
+}
+
+/// Where compiled policies are kept; `None` if they are not.
+pub(crate) fn cache(config: &Config) -> Option<CachePlace> {
+    let (folder, bytes_max) = (config.data_directory.join("plugins"), config.policy_cache_bytes_max);
+    (bytes_max > 0).then_some(CachePlace { folder, bytes_max })
 }
 
 /// What the admin room is told.
@@ -114,6 +123,7 @@ fn session(
     let limits = &config.connection;
     session::Config {
         broker: BrokerInfo { id: broker_id.clone(), name: config.broker.broker_name.clone(), url: url(connector) },
+        connector: connector.name.as_str().into(),
         remote: Text::new(),
         certificate_subject: None,
         frame_bytes_max: connector.frame_bytes_max,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use selector::Selector;
 
-use crate::{Destination, Message, ProducerId, Sequence, Text};
+use crate::{Destination, Message, ProducerId, Refusal, Sequence, Text};
 
 /// A client connection; given by the server, never given twice in a run.
 pub type ConnectionKey = u64;
@@ -89,6 +89,13 @@ pub enum Command {
     },
     /// A message comes in.
     Publish(Publish),
+    /// A message must not come in: its sender hears why, and its transaction does not commit.
+    Forbidden {
+        /// What was sent.
+        publish: Publish,
+        /// Why.
+        why: Refusal,
+    },
     /// Messages are done with, or not.
     Ack(Ack),
     /// Opens a local transaction.

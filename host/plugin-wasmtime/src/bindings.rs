@@ -20,6 +20,7 @@ pub(crate) const QUEUE_DISPATCH: &str = "jackfield:policy/queue-dispatch@0.1.0";
 pub(crate) const TOPIC_DISPATCH: &str = "jackfield:policy/topic-dispatch@0.1.0";
 pub(crate) const GROUP_ASSIGNMENT: &str = "jackfield:policy/group-assignment@0.1.0";
 pub(crate) const NETWORK_FILTER: &str = "jackfield:policy/network-filter@0.1.0";
+pub(crate) const AUTH: &str = "jackfield:policy/auth@0.1.0";
 pub(crate) const PUBLISH_ROUTING: &str = "jackfield:policy/publish-routing@0.1.0";
 
 /// `types.column-data`

@@ -22,6 +22,8 @@ use crate::bindings::Setting;
 use crate::instance::{Fault, FaultKind, Live};
 use crate::keeper::{self, Job};
 use crate::program::{Program, Ready};
+use crate::recorder::Tape;
+use crate::recording::{Head, Start, hex};
 use crate::runtime::Runtime;
 use crate::shadow::{NextShadow, ShadowReport};
 use crate::state::KeptState;
@@ -164,7 +166,12 @@ impl<F: Functions> Cell<F> {
         call: impl FnOnce(&mut Live<F>) -> Result<Option<A>, Fault>,
     ) -> Result<A, Fallback> {
         self.used_ms.store(now_ms, Ordering::Relaxed);
-        let Ok(mut inner) = self.inner.try_lock() else { return Err(Fallback::Busy) };
+        let mut inner = match self.inner.try_lock() {
+            Ok(inner) => inner,
+            // The keeper has it, for no longer than a call of the lifecycle takes.
+            Err(_) if F::WORLD.is_closed() => self.inner.lock().unwrap_or_else(PoisonError::into_inner),
+            Err(_) => return Err(Fallback::Busy),
+        };
         self.wake(runtime, &mut inner, ready)?;
         let Slot::Live(live) = &mut inner.slot else { unreachable!("woken just now") };
         match call(live) {
@@ -196,7 +203,8 @@ impl<F: Functions> Cell<F> {
             }
             Slot::Refused => return Err(Fallback::Refused),
         };
-        if !runtime.has_room() {
+        // However many queues there are, nobody is refused for it.
+        if !runtime.has_room() && !F::WORLD.is_closed() {
             return Err(Fallback::Full);
         }
         let made = self.make(runtime, &inner.program, ready, state.as_ref());
@@ -405,12 +413,7 @@ impl<F: Functions> Cell<F> {
                 Legacy::State(state) => state,
                 Legacy::Denied(_) => None,
                 Legacy::Broken(fault) => {
-                    if let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) {
-                        runtime.bury(live);
-                    }
-                    self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
-                    self.set(inner, Slot::Empty);
-                    self.lose_state(&fault.reason);
+                    self.break_down(runtime, inner, &fault);
                     None
                 }
             },
@@ -426,6 +429,63 @@ impl<F: Functions> Cell<F> {
             format,
             bytes,
         })
+    }
+
+    /// The instance is of no use any more, and its state is lost.
+    fn break_down(&self, runtime: &Runtime, inner: &mut Inner<F>, fault: &Fault) {
+        if let Slot::Live(live) = std::mem::replace(&mut inner.slot, Slot::Empty) {
+            runtime.bury(live);
+        }
+        self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
+        self.set(inner, Slot::Empty);
+        self.lose_state(&fault.reason);
+    }
+
+    /// A recording that begins: its tape has the policy's settings and what it remembers. To be called by the core's
+    /// thread before a batch is gathered.
+    pub(crate) fn tape_boundary(&self, runtime: &Runtime, now_ms: u64) -> Option<Arc<Tape>> {
+        if !self.desk.is_tape_offered() {
+            return None;
+        }
+        let mut inner = self.inner.try_lock().ok()?;
+        let tape = self.desk.take_tape().filter(|tape| !tape.is_over())?;
+        let start = self.start(runtime, &mut inner).map_err(|reason| tape.end(&reason)).ok()?;
+        let program = inner.program.clone();
+        let Some(Ok(ready)) = program.get() else { return None };
+        let settings = program.settings.iter().chain(&self.settings);
+        tape.begin(Head {
+            generation: program.generation,
+            begun_ms: now_ms,
+            settings: settings.map(|setting| (setting.key.clone(), setting.value.clone())).collect(),
+            properties: ready.properties.iter().map(ToString::to_string).collect(),
+            store: self.seat.memory.store.all().into_iter().map(|(key, value)| (key, hex(&value))).collect(),
+            ..Head::new(&self.seat.policy, &self.seat.destination, start)
+        });
+        Some(tape)
+    }
+
+    /// What the policy remembers now, or why it cannot be recorded.
+    fn start(&self, runtime: &Runtime, inner: &mut Inner<F>) -> Result<Start, String> {
+        let program = inner.program.clone();
+        let Some(Ok(ready)) = program.get() else { return Err("the policy is not compiled yet".to_owned()) };
+        let kept = match &mut inner.slot {
+            Slot::Empty => None,
+            Slot::Asleep(state) => state.clone(),
+            Slot::Live(live) => match self.legacy(runtime, ready, live) {
+                Legacy::State(None) => return Ok(Start::Unknown),
+                Legacy::State(state) => state,
+                Legacy::Denied(reason) => return Err(reason),
+                Legacy::Broken(fault) => {
+                    self.break_down(runtime, inner, &fault);
+                    return Err(format!("its snapshot fails: {}", fault.reason));
+                }
+            },
+            Slot::Failed { .. } | Slot::Refused => {
+                return Err("the policy has failed, the native one decides".to_owned());
+            }
+        };
+        let state = |kept: Kept| Start::State { format: kept.format, bytes: hex(&kept.bytes) };
+        Ok(kept.map_or(Start::Fresh, state))
     }
 
     /// The destination has no use for the policy any more: what it remembers waits for the next time.
@@ -521,7 +581,7 @@ impl<F: Functions> Cell<F> {
             }
             Err(MakeError::Settings(reason)) => {
                 let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
-                tracing::error!(policy, destination, reason, "policy refuses its settings; the native one decides");
+                tracing::error!(policy, destination, reason, "policy refuses its settings; {}", F::WORLD.meanwhile());
                 self.set(inner, Slot::Refused);
             }
         }
@@ -529,10 +589,11 @@ impl<F: Functions> Cell<F> {
 
     /// After a fault: drops the instance and has the keeper make another one after a pause.
     fn fail(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>, fault: &Fault) {
+        runtime.note_fault(&fault.reason);
         if inner.failures == 0 {
             let (policy, destination) = (&*self.seat.policy, &*self.seat.destination);
             let (kind, reason) = (fault.kind, fault.reason.as_str());
-            tracing::warn!(policy, destination, ?kind, reason, "policy fails; its native twin decides meanwhile");
+            tracing::warn!(policy, destination, ?kind, reason, "policy fails; {}", F::WORLD.meanwhile());
         }
         inner.failures = inner.failures.saturating_add(1);
         inner.good = 0;
@@ -682,6 +743,14 @@ impl<F: Functions> keeper::Kept for Cell<F> {
 
     fn shadow_report(&self) -> Option<ShadowReport> {
         self.desk.shadow_report()
+    }
+
+    fn offer_tape(&self, tape: Arc<Tape>) {
+        self.desk.offer_tape(tape);
+    }
+
+    fn destination(&self) -> &Arc<str> {
+        &self.seat.destination
     }
 
     fn policy(&self) -> (Point, &Arc<str>) {

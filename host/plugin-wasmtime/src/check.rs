@@ -1,7 +1,7 @@
 //! A look into the bytes of a component before they are compiled.
 
 use plugin::PolicyError;
-use wasmparser::{Encoding, Operator, Parser, Payload};
+use wasmparser::{Encoding, Instance, Operator, Parser, Payload};
 
 use crate::Limits;
 use crate::bindings::GRANTED;
@@ -117,7 +117,7 @@ impl Found {
     fn read(bytes: &[u8], limits: &Limits) -> Result<Found, Reading> {
         let mut found = Found::default();
         let mut depth = 0_usize;
-        let mut modules = 0_usize;
+        let (mut modules, mut instances) = (0_usize, 0_u64);
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
                 Payload::Version { encoding, .. } if depth == 0 => {
@@ -126,7 +126,11 @@ impl Found {
                 Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
                     depth += 1;
                     modules += 1;
-                    under("modules_max", modules as u64, limits.modules_max as u64)?;
+                }
+                Payload::InstanceSection(section) => {
+                    for instance in section {
+                        instances += u64::from(matches!(instance?, Instance::Instantiate { .. }));
+                    }
                 }
                 Payload::End(_) => depth = depth.saturating_sub(1),
                 Payload::ComponentImportSection(section) if depth == 0 => {
@@ -141,7 +145,6 @@ impl Found {
                 }
                 Payload::CodeSectionStart { count, .. } => {
                     found.functions = found.functions.saturating_add(count);
-                    under("functions_max", found.functions.into(), limits.functions_max.into())?;
                 }
                 Payload::CodeSectionEntry(body) => {
                     for operator in body.get_operators_reader()? {
@@ -153,10 +156,19 @@ impl Found {
                 _ => {}
             }
         }
+        under("modules_max", modules as u64, limits.modules_max as u64)?;
+        under("core_instances_max", instances, limits.core_instances_max as u64)?;
+        under("functions_max", found.functions.into(), limits.functions_max.into())?;
         Ok(found)
     }
 }
 
 fn under(name: &str, have: u64, limit: u64) -> Result<(), Reading> {
-    if have <= limit { Ok(()) } else { Err(Reading::Limit(format!("it has {have} where {name} is {limit}"))) }
+    let what = match name {
+        "modules_max" => "modules",
+        "core_instances_max" => "instances of modules",
+        "functions_max" => "functions",
+        _ => "targets of one jump",
+    };
+    if have <= limit { Ok(()) } else { Err(Reading::Limit(format!("it has {have} {what} where {name} is {limit}"))) }
 }

@@ -14,6 +14,7 @@ use crate::incumbent::CALLS_PER_MEASURE;
 use crate::instance::{Fault, Live, thread_cpu_time};
 use crate::probation::{Cost, Probation, blame};
 use crate::program::{Program, Ready};
+use crate::recorder::Recorder;
 use crate::runtime::Runtime;
 use crate::shadow::Shadow;
 use crate::world::{Finder, Functions, World};
@@ -58,6 +59,10 @@ pub(crate) struct WasmDispatch {
     probation: Option<Probation>,
     /// A candidate that looks on.
     shadow: Option<Box<Shadow>>,
+    /// Takes down what is asked and answered.
+    recorder: Option<Box<Recorder>>,
+    /// The instance that was asked last was spoken to for the first time.
+    is_new: bool,
     /// What the generation costs, from every so many calls.
     cost: Cost,
     calls: u32,
@@ -84,6 +89,8 @@ impl WasmDispatch {
             program,
             probation: None,
             shadow: None,
+            recorder: None,
+            is_new: false,
             cost: Cost::default(),
             calls: 0,
             members: Vec::new(),
@@ -105,6 +112,7 @@ impl WasmDispatch {
             return Err(Fallback::Warming);
         }
         *out = cell.ask(&runtime, ready, question.now_ms, |live| {
+            self.is_new = !live.functions.told;
             fill_consumers(Arc::make_mut(&mut self.consumers), ready, question);
             let slots = tell_and_plan(&runtime, live, &mut self.untold, &self.members, &self.batch, &self.consumers)?;
             Ok(Some(slots).filter(|slots| slots.len() == question.rows))
@@ -114,9 +122,16 @@ impl WasmDispatch {
 
     /// Another generation decides: its columns are others.
     fn set_program(&mut self, program: Arc<Program>) {
+        self.end_recording("another generation decides");
         self.program = program;
         self.batch = Arc::new(Batch { destination: self.batch.destination, ..Batch::default() });
         self.consumers = Arc::default();
+    }
+
+    fn end_recording(&mut self, reason: &str) {
+        if let Some(recorder) = self.recorder.take() {
+            recorder.end(reason);
+        }
     }
 
     /// The generation before decides again, as far as it is still there.
@@ -170,6 +185,12 @@ impl QueueDispatch for WasmDispatch {
             self.probation = on_probation.then(|| Probation::new(until_ms, before));
             self.untold_warm = if on_probation { std::mem::take(&mut self.untold) } else { Vec::new() };
         }
+        if self.recorder.as_ref().is_some_and(|recorder| recorder.is_over()) {
+            self.recorder = None;
+        }
+        if let Some(tape) = self.cell.tape_boundary(&self.runtime, now_ms) {
+            self.recorder = Some(Box::new(Recorder::new(tape)));
+        }
         if let Some(shadow) = self.cell.shadow_boundary(&self.runtime) {
             self.shadow = shadow.map(|next| Box::new(Shadow::new(next, self.batch.destination)));
         }
@@ -188,8 +209,10 @@ impl QueueDispatch for WasmDispatch {
             Some(Ok(ready)) => ready.columns,
             _ => self.twin.wants(),
         };
+        // A recording is for whoever wants to see more, too.
+        let recorded = if self.recorder.is_some() { Columns::SHOWN } else { Columns::NONE };
         // Looking ahead would change what the active generation sees.
-        wants | shadow.map_or(Columns::NONE, |ready| ready.columns.without(Columns::LOOK_AHEAD))
+        wants | recorded | shadow.map_or(Columns::NONE, |ready| ready.columns.without(Columns::LOOK_AHEAD))
     }
 
     fn rows_max(&self) -> usize {
@@ -213,6 +236,9 @@ impl QueueDispatch for WasmDispatch {
             if let Some(shadow) = &mut self.shadow {
                 shadow.note(change);
             }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.note(change);
+            }
         }
     }
 
@@ -227,6 +253,10 @@ impl QueueDispatch for WasmDispatch {
             (took, &outcome)
         {
             self.stats.times.add(took);
+        }
+        if let Some(recorder) = &mut self.recorder {
+            let answer = outcome.as_ref().map(|()| out.as_slice()).map_err(|fallback| *fallback);
+            recorder.look(&self.members, batch, answer, self.is_new);
         }
         let (decided, verdict) = match outcome {
             Ok(()) => {
@@ -274,6 +304,7 @@ impl QueueDispatch for WasmDispatch {
 
 impl Drop for WasmDispatch {
     fn drop(&mut self) {
+        self.end_recording("the queue is gone, or has another policy");
         self.cell.leave(&self.runtime);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 
+use plugin::auth::AuthPolicy;
 use plugin::native::NativeHost;
 use plugin::{
     GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin,
@@ -14,7 +15,9 @@ use plugin::{
 };
 
 use crate::Limits;
+use crate::auth::{self, AuthFunctions, WasmAuth};
 use crate::bindings::Setting;
+use crate::cache::{CachePlace, CacheStats};
 use crate::cell::Cell;
 use crate::check::{check, imports};
 use crate::dispatch::{self, WasmDispatch};
@@ -24,6 +27,8 @@ use crate::keeper::{Cells, JOBS_MAX, Job, Keeper, Kept};
 use crate::log_book::LogLine;
 use crate::network::WasmFilter;
 use crate::program::Program;
+use crate::recorder::{RecordingProgress, RecordingWish, Recordings};
+use crate::recording::{Recording, RecordingError};
 use crate::routing::WasmRouting;
 use crate::runtime::Runtime;
 use crate::shadow::ShadowReport;
@@ -48,12 +53,16 @@ pub struct WasmHost {
     shadows: Mutex<BTreeMap<Arc<str>, Arc<Program>>>,
     /// Times that states were collected.
     collections: AtomicUsize,
+    recordings: Recordings,
 }
 
 type Programs = BTreeMap<(Point, Arc<str>), Arc<Program>>;
 
 /// States collected at a time.
 pub const STATES_COLLECTED_MAX: usize = 256;
+
+/// Queues that an error names.
+const DESTINATIONS_TOLD_MAX: usize = 20;
 
 /// Events that wait for a reader at most.
 const EVENTS_MAX: usize = 1_024;
@@ -105,14 +114,21 @@ pub struct HostStats {
     pub destinations: u64,
     /// Instances that are alive.
     pub instances_live: u64,
+    /// What became of compiled components; zeros without a cache.
+    pub cache: CacheStats,
 }
 
 impl WasmHost {
     /// A host with the stock policies. Starts two threads that sleep until there is work.
     pub fn new(limits: Limits) -> Result<WasmHost, PolicyError> {
+        WasmHost::with_cache(limits, None)
+    }
+
+    /// The same, which keeps compiled components for the next run. Where they cannot be kept that is logged, and no error.
+    pub fn with_cache(limits: Limits, cache: Option<&CachePlace>) -> Result<WasmHost, PolicyError> {
         let (sender, jobs) = mpsc::sync_channel(JOBS_MAX);
         let (teller, events) = mpsc::sync_channel(EVENTS_MAX);
-        let runtime = Arc::new(Runtime::new(limits, sender, teller)?);
+        let runtime = Arc::new(Runtime::new(limits, Arc::default(), cache, sender, teller)?);
         let cells = Arc::new(Cells::default());
         let keeper =
             Keeper { runtime: runtime.clone(), cells: cells.clone(), jobs, waiting: Vec::new(), cooling: Vec::new() };
@@ -134,6 +150,7 @@ impl WasmHost {
             events,
             shadows: Mutex::default(),
             collections: AtomicUsize::new(0),
+            recordings: Recordings::default(),
         })
     }
 
@@ -182,6 +199,19 @@ impl WasmHost {
             program.prepare(&self.runtime).map_err(Clone::clone)?;
         }
         Ok(())
+    }
+
+    /// The auth policy of this name, compiled on this thread. Its wish to see passwords has to be granted. Whatever it
+    /// does, it answers, or says within its deadline that it does not.
+    pub fn auth(&self, policy: &str, passwords_granted: bool) -> Result<Box<dyn AuthPolicy>, PolicyError> {
+        let program = self.look().get(&(auth::WORLD.point, Arc::from(policy))).cloned();
+        let Some(program) = program else {
+            let known = self.names(auth::WORLD.point).into_iter().map(|info| info.name).collect();
+            return Err(PolicyError::Unknown { policy: policy.to_owned(), known });
+        };
+        program.prepare(&self.runtime).map_err(Clone::clone)?;
+        let make = |place: &'static str| self.incumbent::<AuthFunctions>(policy, place, &[]);
+        Ok(Box::new(WasmAuth::new(policy, &program, passwords_granted, make)?))
     }
 
     /// Compiles a generation of a policy on this thread, asks what it wants and gives it its settings. It decides nothing
@@ -283,6 +313,49 @@ impl WasmHost {
         theirs.filter_map(|cell| cell.shadow_report()).collect()
     }
 
+    /// Has what a queue's policy is asked and answers recorded from the next batch on. `what` is the queue, or a policy
+    /// that decides on one queue alone. Not for the core's thread.
+    pub fn record(&self, what: &str, wish: RecordingWish) -> Result<RecordingProgress, RecordingError> {
+        let mut cells = self.cells.all();
+        cells.retain(|cell| cell.policy().0 == Point::QueueDispatch);
+        let found: Vec<_> = match cells.iter().any(|cell| &**cell.destination() == what) {
+            true => cells.iter().filter(|cell| &**cell.destination() == what).collect(),
+            false => cells.iter().filter(|cell| &**cell.policy().1 == what).collect(),
+        };
+        // A queue that was given another policy just now has two for a moment; the newer one comes last.
+        let Some(cell) = found.last() else { return Err(RecordingError::Nobody { what: what.to_owned() }) };
+        if found.iter().any(|other| other.destination() != cell.destination()) {
+            let mut destinations: Vec<String> = found.iter().map(|cell| cell.destination().to_string()).collect();
+            destinations.sort();
+            destinations.truncate(DESTINATIONS_TOLD_MAX);
+            return Err(RecordingError::Several { policy: what.to_owned(), destinations });
+        }
+        let (destination, (_, policy)) = (cell.destination(), cell.policy());
+        let tape = self.recordings.begin(destination, policy, wish, &self.runtime.limits)?;
+        cell.offer_tape(tape);
+        self.recordings.progress(destination)
+    }
+
+    /// How the recording of a queue stands.
+    pub fn recording(&self, destination: &str) -> Result<RecordingProgress, RecordingError> {
+        self.recordings.progress(destination)
+    }
+
+    /// Ends the recording of a queue and hands it over. Not for the core's thread.
+    pub fn end_recording(&self, destination: &str) -> Result<Recording, RecordingError> {
+        self.recordings.take(destination, &self.runtime.symbols)
+    }
+
+    /// Drops recordings that nobody fetched. To be called now and then.
+    pub fn sweep_recordings(&self) {
+        self.recordings.sweep();
+    }
+
+    /// Why a policy failed last, in the engine's words; empty if none did. For authors' tools, which run one.
+    pub fn last_fault(&self) -> String {
+        self.runtime.last_fault()
+    }
+
     /// What a policy said lately, oldest first.
     pub fn log_lines(&self, policy: &str) -> Vec<LogLine> {
         self.runtime.log_book.read(policy)
@@ -314,6 +387,7 @@ impl WasmHost {
         let mut stats = HostStats {
             destinations: self.cells.all().len() as u64,
             instances_live: self.runtime.live.load(Ordering::Relaxed) as u64,
+            cache: self.runtime.cache.as_ref().map(|cache| cache.stats()).unwrap_or_default(),
             ..HostStats::default()
         };
         for program in self.look().values() {

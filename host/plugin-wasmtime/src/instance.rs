@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plugin::SymbolTable;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
-use wasmtime::{Store, StoreContextMut, StoreLimitsBuilder, Trap, UpdateDeadline};
+use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 
 use crate::Limits;
 use crate::bindings::{Refusal, Requirements, Setting};
@@ -55,6 +55,12 @@ impl From<wasmtime::Error> for Fault {
 }
 
 impl Fault {
+    /// The same with what the instance had asked for and was not given, which it may have failed of.
+    fn with(self, state: &HostState) -> Fault {
+        let Some((limit, most, wanted)) = state.limits.denied else { return self };
+        Fault { reason: format!("{}; it wanted {wanted} where {limit} is {most}", self.reason), ..self }
+    }
+
     pub(crate) fn world(error: wasmtime::Error) -> Fault {
         Fault { kind: FaultKind::World, reason: format!("{error:#}") }
     }
@@ -106,15 +112,8 @@ impl<F: Functions> Live<F> {
     /// A new instance that nobody spoke to yet.
     pub(crate) fn new(runtime: &Runtime, seat: &Seat, exports: &Exports) -> Result<Live<F>, Fault> {
         let limits = &runtime.limits;
-        let store_limits = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_bytes_max)
-            .memories(1)
-            .table_elements(limits.table_elements_max)
-            .tables(limits.tables_max)
-            .instances(limits.core_instances_max)
-            .build();
         let state = HostState {
-            limits: Meter::new(store_limits, seat.counters.clone()),
+            limits: Meter::new(limits, seat.counters.clone()),
             symbols: runtime.symbols.clone(),
             counters: seat.counters.clone(),
             policy: seat.policy.clone(),
@@ -133,7 +132,7 @@ impl<F: Functions> Live<F> {
         let call_ticks = slice_ticks(limits.call_ms_max);
         let running = runtime.ticker.run();
         store.set_epoch_deadline(call_ticks);
-        let instance = exports.pre.instantiate(&mut store)?;
+        let instance = exports.pre.instantiate(&mut store).map_err(|error| Fault::from(error).with(store.data()))?;
         drop(running);
         let functions = F::bind(&mut Finder { instance: &instance, store: &mut store }, &exports.functions)?;
         let permit = Permit::take(&runtime.live);
@@ -154,7 +153,7 @@ impl<F: Functions> Live<F> {
         let _running = ticker.run();
         self.store.data_mut().overdue = None;
         self.store.set_epoch_deadline(self.call_ticks);
-        Ok(func.call(&mut self.store, params)?)
+        func.call(&mut self.store, params).map_err(|error| Fault::from(error).with(self.store.data()))
     }
 
     /// A function that is called too seldom to keep.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use plugin::Point;
 
 use crate::program::Program;
+use crate::recorder::Tape;
 use crate::runtime::Runtime;
 use crate::shadow::ShadowReport;
 use crate::state::KeptState;
@@ -58,6 +59,12 @@ pub(crate) trait Kept: Send + Sync {
 
     /// What the candidate found so far.
     fn shadow_report(&self) -> Option<ShadowReport>;
+
+    /// Has a recording begin at the next batch.
+    fn offer_tape(&self, tape: Arc<Tape>);
+
+    /// The destination.
+    fn destination(&self) -> &Arc<str>;
 
     /// The policy that decides.
     fn policy(&self) -> (Point, &Arc<str>);
@@ -124,7 +131,7 @@ impl Keeper {
 
     fn compile(&self, program: &Program) {
         if let Err(error) = program.prepare(&self.runtime) {
-            tracing::error!(policy = &*program.name, %error, "policy cannot be run; the native one decides");
+            tracing::error!(policy = &*program.name, %error, "policy cannot be run; {}", program.world.meanwhile());
         }
     }
 

@@ -12,9 +12,9 @@ pub struct Limits {
     pub functions_max: u32,
     /// Targets of one `br_table`. Default 4 096.
     pub branch_targets_max: u32,
-    /// Core modules and nested components of a component. Default 16.
+    /// Core modules and nested components of a component; a language with libraries brings several dozen. Default 64.
     pub modules_max: usize,
-    /// Core instances of a component. Default 16.
+    /// Core instances of a component. Default 64.
     pub core_instances_max: usize,
     /// Tables of an instance. Default 8.
     pub tables_max: usize,
@@ -83,6 +83,14 @@ pub struct Limits {
     pub probation_cost_times_max: u32,
     /// A call that takes less than this is never too slow, microseconds. Default 200.
     pub probation_call_us_min: u64,
+    /// Recordings at a time, those that wait to be fetched included. Default 4.
+    pub recordings_max: usize,
+    /// Memory of one recording, about. Default 16 MiB.
+    pub recording_bytes_max: u64,
+    /// Batches of one recording. Default 10 000.
+    pub recording_batches_max: u64,
+    /// How long a recording may take. Default 10 min.
+    pub recording_ms_max: u64,
     /// Batches that a policy decides in a row until its failures are forgotten. Default 64.
     pub batches_until_recovered: u32,
 }
@@ -95,8 +103,8 @@ impl Limits {
             component_bytes_max: 64 << 20,
             functions_max: 200_000,
             branch_targets_max: 65_536,
-            modules_max: 64,
-            core_instances_max: 64,
+            modules_max: 1_000,
+            core_instances_max: 1_000,
             table_elements_max: 200_000,
             ..Limits::default()
         }
@@ -109,8 +117,8 @@ impl Default for Limits {
             component_bytes_max: 4 << 20,
             functions_max: 30_000,
             branch_targets_max: 4_096,
-            modules_max: 16,
-            core_instances_max: 16,
+            modules_max: 64,
+            core_instances_max: 64,
             tables_max: 8,
             table_elements_max: 20_000,
             memory_bytes_max: 16 << 20,
@@ -142,6 +150,10 @@ impl Default for Limits {
             probation_rows_min: 256,
             probation_cost_times_max: 10,
             probation_call_us_min: 200,
+            recordings_max: 4,
+            recording_bytes_max: 16 << 20,
+            recording_batches_max: 10_000,
+            recording_ms_max: 600_000,
             batches_until_recovered: 64,
         }
     }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use wasmtime::{ResourceLimiter, Result, StoreLimits};
+use wasmtime::{ResourceLimiter, Result, StoreLimits, StoreLimitsBuilder};
 
+use crate::Limits;
 use crate::cell::Counters;
 
 /// The limits of a store. What its linear memory takes is counted at its seat until the store is dropped.
@@ -15,17 +16,32 @@ pub(crate) struct Meter {
     bytes: u64,
     /// What the memory grew by last: taken back if the system does not give it.
     last: u64,
+    /// What was asked for last and not given: the limit, what it is and what was wanted.
+    pub(crate) denied: Option<(&'static str, usize, usize)>,
+    memory_bytes_max: usize,
+    table_elements_max: usize,
 }
 
 impl Meter {
-    pub(crate) fn new(limits: StoreLimits, counters: Arc<Counters>) -> Meter {
-        Meter { limits, counters, bytes: 0, last: 0 }
+    pub(crate) fn new(bounds: &Limits, counters: Arc<Counters>) -> Meter {
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(bounds.memory_bytes_max)
+            .memories(1)
+            .table_elements(bounds.table_elements_max)
+            .tables(bounds.tables_max)
+            .instances(bounds.core_instances_max)
+            .build();
+        let (memory_bytes_max, table_elements_max) = (bounds.memory_bytes_max, bounds.table_elements_max);
+        Meter { limits, counters, bytes: 0, last: 0, denied: None, memory_bytes_max, table_elements_max }
     }
 }
 
 impl ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
         let allowed = self.limits.memory_growing(current, desired, maximum)?;
+        if !allowed {
+            self.denied = Some(("memory_bytes_max", self.memory_bytes_max, desired));
+        }
         self.last = if allowed { desired.saturating_sub(current) as u64 } else { 0 };
         self.bytes += self.last;
         let before = self.counters.memory_bytes.fetch_add(self.last, Ordering::Relaxed);
@@ -41,7 +57,11 @@ impl ResourceLimiter for Meter {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
-        self.limits.table_growing(current, desired, maximum)
+        let allowed = self.limits.table_growing(current, desired, maximum)?;
+        if !allowed {
+            self.denied = Some(("table_elements_max", self.table_elements_max, desired));
+        }
+        Ok(allowed)
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> Result<()> {

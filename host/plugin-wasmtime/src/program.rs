@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use plugin::{Columns, Fallback, Point, PolicyError, PolicyOrigin, Property, QueueDispatch, native};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
@@ -138,9 +139,13 @@ impl Program {
             let reason = format!("it is of world {} where {} is wanted", world.name, self.world.name);
             return Err(PolicyError::WrongWorld { policy: self.name.to_string(), reason });
         }
-        let component = Component::from_binary(&runtime.engine, &self.bytes).map_err(|error| {
-            PolicyError::NotComponent { policy: self.name.to_string(), reason: format!("{error:#}") }
+        let begun = Instant::now();
+        let component = runtime.component(&self.name, &self.bytes).map_err(|error| PolicyError::NotComponent {
+            policy: self.name.to_string(),
+            reason: format!("{error:#}"),
         })?;
+        let (policy, generation, ms) = (&*self.name, self.generation, begun.elapsed().as_millis());
+        tracing::debug!(policy, generation, ms, "policy component is at hand");
         let exports = self.exports(runtime, &component)?;
         let wanted = (self.world.rehearse)(self, runtime, &exports)?;
         self.ready(exports, wanted, &runtime.limits)

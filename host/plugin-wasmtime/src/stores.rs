@@ -45,6 +45,11 @@ impl MemoryStore {
         Ok(())
     }
 
+    /// All that it holds.
+    pub(crate) fn all(&self) -> BTreeMap<String, Vec<u8>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn delete(&self, key: &str) {
         self.values.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }

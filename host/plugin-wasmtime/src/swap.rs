@@ -18,6 +18,7 @@ use std::time::Instant;
 
 use crate::instance::Live;
 use crate::program::Program;
+use crate::recorder::Tape;
 use crate::shadow::{NextShadow, ShadowReport};
 use crate::state::StateDesk;
 
@@ -85,6 +86,9 @@ pub(crate) struct Desk<F> {
     shadow: Mutex<Option<NextShadow<F>>>,
     /// What the shadow that was offered last found.
     shadow_report: Mutex<Option<Arc<Mutex<ShadowReport>>>>,
+    /// A recording is to begin.
+    tape_offered: AtomicBool,
+    tape: Mutex<Option<Arc<Tape>>>,
     /// The keeper was asked to look after `warm`.
     pub(crate) cooling: AtomicBool,
 }
@@ -99,6 +103,8 @@ impl<F> Desk<F> {
             shadow_offered: AtomicBool::new(false),
             shadow: Mutex::new(None),
             shadow_report: Mutex::new(None),
+            tape_offered: AtomicBool::new(false),
+            tape: Mutex::new(None),
             cooling: AtomicBool::new(false),
         }
     }
@@ -145,6 +151,24 @@ impl<F> Desk<F> {
         let report = lock(&self.shadow_report).clone()?;
         let found = lock(&report).clone();
         Some(found)
+    }
+
+    /// Puts a tape on the desk. Not for the core's thread.
+    pub(crate) fn offer_tape(&self, tape: Arc<Tape>) {
+        *lock(&self.tape) = Some(tape);
+        self.tape_offered.store(true, Ordering::Release);
+    }
+
+    /// Whether a recording is to begin.
+    pub(crate) fn is_tape_offered(&self) -> bool {
+        self.tape_offered.load(Ordering::Acquire)
+    }
+
+    /// Takes the tape of a recording that is to begin.
+    pub(crate) fn take_tape(&self) -> Option<Arc<Tape>> {
+        let mut tape = self.tape.try_lock().ok()?;
+        self.tape_offered.store(false, Ordering::Release);
+        tape.take()
     }
 
     /// Keeps the generation before. Gives back what is to be dropped: what was kept, or all where somebody is at the desk.

@@ -12,7 +12,7 @@ use crate::bindings::{LIFECYCLE, Requirements};
 use crate::instance::{Fault, HostState};
 use crate::program::{Exports, Program};
 use crate::runtime::Runtime;
-use crate::{dispatch, groups, network, routing, topic};
+use crate::{auth, dispatch, groups, network, routing, topic};
 
 /// An extension point: what a component of it exports and may ask to be shown.
 pub(crate) struct World {
@@ -32,10 +32,21 @@ pub(crate) struct World {
 }
 
 /// All the worlds that components may have.
-pub(crate) const WORLDS: [&World; 5] =
-    [&dispatch::WORLD, &topic::WORLD, &groups::WORLD, &network::WORLD, &routing::WORLD];
+pub(crate) const WORLDS: [&World; 6] =
+    [&dispatch::WORLD, &topic::WORLD, &groups::WORLD, &network::WORLD, &routing::WORLD, &auth::WORLD];
 
 impl World {
+    /// Whether nobody may decide in the place of a component: its instance is waited for, and what it does not answer is
+    /// refused.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.point == Point::Auth
+    }
+
+    /// Who decides while a component fails, as the log says it.
+    pub(crate) fn meanwhile(&self) -> &'static str {
+        if self.is_closed() { "clients are refused meanwhile" } else { "its native twin decides meanwhile" }
+    }
+
     /// What a component of this world exports.
     pub(crate) fn exports(&self) -> [&'static str; 2] {
         [LIFECYCLE, self.interface]

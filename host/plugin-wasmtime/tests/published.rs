@@ -1,5 +1,6 @@
 //! Components built against each published version of the WIT package load and decide for ever.
 
+use plugin::auth::{Action, Admission, Kind, Login, Opinion, Principal, Proofs, Request};
 use plugin::native::{self, NativeHost};
 use plugin::{
     Columns, ConsumerRow, Crossing, Decided, Demand, DispatchBatch, FanOut, GroupBatch, Member, MemberChange, Messages,
@@ -16,6 +17,7 @@ const PUBLISHED: [(&str, &str, &[u8]); 2] = [
 const ROUTING: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/routing-header-table.wasm"));
 const GROUPS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/group-consistent-hash.wasm"));
 const TOPICS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/topic-priority-network.wasm"));
+const AUTH: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/auth-table.wasm"));
 const NETWORKS: (&str, &[u8]) = ("0.1.0", include_bytes!("fixtures/0.1.0/network-data-residency.wasm"));
 
 fn plan(policy: &mut dyn QueueDispatch, rows: usize, consumers: &[ConsumerRow]) -> (Decided, Vec<u32>) {
@@ -148,4 +150,27 @@ fn network_policies_of_every_version_decide_as_they_did() {
     assert_eq!(old.demand(&peer, &[Demand::default()], &mut interests), Decided::Policy);
     assert_eq!(old.messages(1, &peer, &Regions(3), &mut crossings), Decided::Policy);
     assert_eq!(crossings, [Crossing::Forward(vec![]), Crossing::Drop, Crossing::Drop]);
+}
+
+/// One that was compiled against the first version of the world lets in, allows and refuses as it did.
+#[test]
+fn auth_policies_of_every_version_decide_as_they_did() {
+    let settings = pairs(&[("user ann", "desk"), ("role desk", "write ORDERS.>"), ("tenant", "region")]);
+    let host = WasmHost::new(Limits { call_ms_max: 2_000, ..Limits::default() }).expect("the engine starts");
+    host.add("old", AUTH.1.to_vec(), &settings).unwrap_or_else(|error| panic!("{}: {error}", AUTH.0));
+    let old = host.auth("old", false).unwrap_or_else(|error| panic!("{}: {error}", AUTH.0));
+    let proofs = Proofs { password: true, ..Proofs::default() };
+    let login = Login { user: Some("ann"), has_password: true, proofs, ..Login::default() };
+    let principal = Principal { name: "ann".into(), groups: vec!["desk".into()] };
+    let admitted = Admission::Admit { principal: principal.clone(), cache_ms: 60_000, until_ms: i64::MAX };
+    assert_eq!(old.authenticate(&login, 1), Ok(admitted));
+    let request = |name| Request { action: Action::Write, kind: Kind::Queue, name };
+    let mut answers = Vec::new();
+    old.authorize(&principal, &[request("ORDERS.IN"), request("OTHER")], 1, &mut answers).expect("it answers");
+    let opinions: Vec<_> = answers.iter().map(|answer| answer.opinion).collect();
+    assert_eq!(opinions, [Opinion::Allow, Opinion::Deny]);
+    let mut judgements = Vec::new();
+    old.check_messages(&principal, &Regions(3), 1, &mut judgements).expect("it answers");
+    let why = |region: &str| Some(format!("region {region} is another's"));
+    assert_eq!(judgements, [why("eu"), why("7"), None]);
 }

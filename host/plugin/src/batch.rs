@@ -38,6 +38,17 @@ impl Columns {
     /// The wish to see rows beyond what the consumers have credit for, up to
     /// [`rows_max`](crate::QueueDispatch::rows_max).
     pub const LOOK_AHEAD: Columns = Columns(1 << 17);
+    /// The wish of an auth policy to be asked who logs in.
+    pub const LOGINS: Columns = Columns(1 << 18);
+    /// Its wish to see passwords.
+    pub const PASSWORDS: Columns = Columns(1 << 19);
+    /// Its wish to be asked what may be done.
+    pub const RIGHTS: Columns = Columns(1 << 20);
+    /// Its wish to be asked about messages.
+    pub const MESSAGES: Columns = Columns(1 << 21);
+
+    /// Every column of rows and of consumers that there is, and no wish.
+    pub const SHOWN: Columns = Columns(((1 << (Columns::ROW_ID_MAX + 1)) - 2) | Columns::ACK_INTERVAL.0);
 
     /// Id of [`ACK_INTERVAL`](Self::ACK_INTERVAL), the first and only column of consumers.
     pub const ACK_INTERVAL_ID: u32 = 500;
@@ -56,6 +67,10 @@ impl Columns {
             1..=Columns::ROW_ID_MAX => Some(Columns::of(id)),
             Columns::ACK_INTERVAL_ID => Some(Columns::ACK_INTERVAL),
             Columns::LOOK_AHEAD_ID => Some(Columns::LOOK_AHEAD),
+            910 => Some(Columns::LOGINS),
+            911 => Some(Columns::PASSWORDS),
+            912 => Some(Columns::RIGHTS),
+            913 => Some(Columns::MESSAGES),
             _ => None,
         }
     }

@@ -53,6 +53,23 @@ impl SymbolTable {
         SymbolTable { limits, inner: RwLock::default() }
     }
 
+    /// A table in which these texts have these numbers, as in the one that they come from. Numbers in between have no text.
+    /// What is beyond the limits is left out.
+    pub fn of(limits: SymbolLimits, texts: impl IntoIterator<Item = (u32, Arc<str>)>) -> SymbolTable {
+        let mut inner = Inner::default();
+        for (number, text) in texts {
+            let Some(index) = (number as usize).checked_sub(1).filter(|index| *index < limits.symbols_max) else {
+                continue;
+            };
+            if inner.texts.len() <= index {
+                inner.texts.resize_with(index + 1, || Arc::from(""));
+            }
+            inner.texts[index] = text.clone();
+            inner.numbers.insert(text, number);
+        }
+        SymbolTable { limits, inner: RwLock::new(inner) }
+    }
+
     /// The number of `text`; [`SYMBOL_ABSENT`] for the empty text and for what the limits refuse.
     pub fn intern(&self, text: &str) -> u32 {
         if text.is_empty() {
@@ -100,6 +117,16 @@ impl SymbolTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Policies may go by the order of numbers: a table that is made again has the same ones.
+    #[test]
+    fn a_table_is_made_again_with_the_same_numbers() {
+        let limits = SymbolLimits { symbols_max: 5, text_bytes_max: 9 };
+        let table = SymbolTable::of(limits, [(4, "d".into()), (2, "b".into()), (0, "none".into()), (9, "far".into())]);
+        assert_eq!((table.intern("b"), table.intern("d"), table.intern("e")), (2, 4, 5));
+        assert_eq!((table.text(4).as_deref(), table.text(3).as_deref(), table.text(9)), (Some("d"), Some(""), None));
+        assert_eq!(table.intern("far"), SYMBOL_ABSENT);
+    }
 
     #[test]
     fn a_text_keeps_its_number_and_the_bounds_hold() {

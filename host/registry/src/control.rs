@@ -38,6 +38,9 @@ pub trait PolicyControl: Send + Sync {
     /// The plug-ins, by name.
     fn list(&self) -> Vec<Listed>;
 
+    /// What became of compiled components since the start: an outcome in a word, and how often.
+    fn compiled(&self) -> Vec<(&'static str, u64)>;
+
     /// Where policies are bound.
     fn bindings(&self) -> Vec<Bound>;
 
@@ -49,6 +52,16 @@ pub trait PolicyControl: Send + Sync {
 
     /// The latest decisions on a queue's messages; the first question begins to note them.
     fn explain(&self, queue: &str) -> Result<Explanation, ControlError>;
+
+    /// Has what the policy of a queue is asked and answers recorded from now on. `what` is the queue, or a policy that
+    /// decides on one queue alone.
+    fn record(&self, what: &str, wish: RecordWish) -> Result<Recorded, ControlError>;
+
+    /// How the recording of a queue stands.
+    fn recorded(&self, queue: &str) -> Result<Recorded, ControlError>;
+
+    /// Ends the recording of a queue and hands it over: the text of a file. It is gone here.
+    fn end_recording(&self, queue: &str) -> Result<String, ControlError>;
 }
 
 /// What is to be deployed, as somebody asks for it.
@@ -64,6 +77,30 @@ pub struct Wish {
     pub shadow: bool,
     /// Go on without the active generation's state if it does not read that.
     pub start_empty: bool,
+}
+
+/// How much is to be recorded at most; the broker's own limits hold too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordWish {
+    /// For so long, ms.
+    pub ms: u64,
+    /// So many batches.
+    pub batches: u64,
+}
+
+/// A recording as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The queue.
+    pub queue: String,
+    /// The policy that decides there.
+    pub policy: String,
+    /// Batches so far.
+    pub batches: u64,
+    /// What they take in memory, bytes.
+    pub bytes: u64,
+    /// Nothing is added any more.
+    pub is_over: bool,
 }
 
 /// Why something was not done.

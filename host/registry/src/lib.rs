@@ -22,7 +22,8 @@ mod plug_in;
 mod registry;
 
 pub use control::{
-    Bound, ControlError, Explained, Explanation, Listed, ListedGeneration, LogLine, PolicyControl, ShadowFindings, Wish,
+    Bound, ControlError, Explained, Explanation, Listed, ListedGeneration, LogLine, PolicyControl, RecordWish,
+    Recorded, ShadowFindings, Wish,
 };
 pub use digest::Digest;
 pub use error::{RegistryError, Trouble};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use plugin::auth::Guard;
-use session::{Authenticator, Protocol};
+use session::{Authenticator, Inspector, Protocol};
 
 use crate::Tls;
 
@@ -16,10 +16,12 @@ pub struct Config {
     pub threads: usize,
     /// Decides logins.
     pub authenticator: Arc<dyn Authenticator>,
-    /// Logins that may be decided at the same time where that takes a while (password hashes).
+    /// Logins that may be decided at the same time where that takes a while (password hashes, policies that are components).
     pub login_threads: usize,
     /// Asked by the core about rights that only it can look at; `None` where everybody may do everything.
     pub guard: Option<Arc<dyn Guard>>,
+    /// Looks at what clients send; `None` where nobody does.
+    pub inspector: Option<Arc<dyn Inspector>>,
     /// Batches of commands one connection may have on the way to the core.
     pub batches_in_flight_max: usize,
     /// Bytes that may wait for the journal's writer; above it no commands are taken.
@@ -66,6 +68,7 @@ impl Config {
             authenticator,
             login_threads: 1,
             guard: None,
+            inspector: None,
             batches_in_flight_max: 2,
             journal_backlog_bytes_max: 32 * 1024 * 1024,
             write_buffer_bytes_max: 256 * 1024,

@@ -17,6 +17,7 @@ use crate::Config;
 use crate::core::{Core, now_ms};
 use crate::counters::{Counters, SessionCounters, is_told};
 use crate::inbox::{Batch, Content, Input};
+use crate::inspection::Inspection;
 use crate::logins::Logins;
 use crate::outbox::Outbox;
 use crate::tls::looks_like_tls;
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
     logins: (Arc<Logins>, IpAddr),
     /// The session's login that has not been decided; it takes no frame until then.
     deciding: Option<Deciding>,
+    /// Looks at what the client sends, where somebody wants to.
+    inspection: Option<Inspection>,
     out: Output,
     events: std::vec::IntoIter<Event>,
     buffer: BytesMut,
@@ -116,6 +119,7 @@ impl Connection {
             permits: Arc::new(Semaphore::new(config.batches_in_flight_max.max(1))),
             logins,
             deciding: None,
+            inspection: config.inspector.clone().map(Inspection::new),
             out: Output::default(),
             events: Vec::new().into_iter(),
             buffer: BytesMut::new(),
@@ -204,7 +208,7 @@ impl Connection {
                 },
                 outcome = decided(&mut self.deciding), if self.deciding.is_some() => {
                     self.deciding = None;
-                    self.session.login(outcome, now_ms(), &mut self.out);
+                    self.end_login(outcome);
                 }
                 () = self.outbox.ready(), if !self.is_crowded() => {}
                 read = reader.read_buf(&mut self.buffer), if may_read => match read {
@@ -255,9 +259,16 @@ impl Connection {
         let Some(credentials) = self.out.login.take() else { return };
         let (logins, from) = &self.logins;
         match logins.at_once(&credentials) {
-            Some(outcome) => self.session.login(outcome, now_ms(), &mut self.out),
+            Some(outcome) => self.end_login(outcome),
             None => self.deciding = Some(Box::pin(logins.clone().decide(*from, credentials))),
         }
+    }
+
+    fn end_login(&mut self, outcome: Result<Admitted, Denied>) {
+        if let (Some(inspection), Ok(admitted)) = (&mut self.inspection, &outcome) {
+            inspection.admit(admitted);
+        }
+        self.session.login(outcome, now_ms(), &mut self.out);
     }
 
     /// A client that speaks TLS where nobody else does is told apart from one that speaks nonsense.
@@ -343,7 +354,10 @@ impl Connection {
         if self.written > 0 {
             self.out.commands.push(Command::Written { bytes: std::mem::take(&mut self.written) });
         }
-        let commands = std::mem::take(&mut self.out.commands);
+        let mut commands = std::mem::take(&mut self.out.commands);
+        if let Some(inspection) = &mut self.inspection {
+            inspection.look(&mut commands, now_ms());
+        }
         self.full_batch = true;
         self.core.push_batch(Batch { connection: self.key, content: Content::Commands(commands, permit) });
     }

@@ -24,6 +24,7 @@ mod core;
 mod counters;
 mod gather;
 mod inbox;
+mod inspection;
 mod listener;
 mod logins;
 mod observer;

@@ -45,6 +45,8 @@ pub struct Figures {
     pub sends_parked: u64,
     /// Sends refused for want of room.
     pub sends_refused: u64,
+    /// Sends that an auth policy did not allow.
+    pub sends_forbidden: u64,
     /// Messages for destinations that went away meanwhile.
     pub dropped: u64,
     /// Acknowledgements of consumers that are gone.
@@ -169,6 +171,7 @@ fn figures(broker: &Broker) -> Figures {
         duplicates: stats.duplicates,
         sends_parked: stats.sends_parked,
         sends_refused: stats.sends_refused,
+        sends_forbidden: stats.sends_forbidden,
         dropped: stats.dropped,
         stale_acks: stats.stale_acks,
         policies_refused: stats.policies_refused,

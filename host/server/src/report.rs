@@ -15,6 +15,7 @@ pub(crate) fn to_log(broker: &Broker) {
         duplicates = stats.duplicates,
         sends_parked = stats.sends_parked,
         sends_refused = stats.sends_refused,
+        sends_forbidden = stats.sends_forbidden,
         stale_acks = stats.stale_acks,
         policies_refused = stats.policies_refused,
         memory_bytes,

@@ -7,9 +7,10 @@ use message::Text;
 use crate::{Authorizer, UserId};
 
 /// Which machine speaks on a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Protocol {
     /// ActiveMQ's own protocol, scheme `tcp` or `nio`.
+    #[default]
     OpenWire,
     /// STOMP 1.0, 1.1, 1.2, scheme `stomp` or `stomp+nio`.
     Stomp,
@@ -31,6 +32,8 @@ pub struct BrokerInfo {
 pub struct Config {
     /// Who the broker is.
     pub broker: BrokerInfo,
+    /// Name of the connector, for whoever decides logins.
+    pub connector: Text,
     /// Address of the peer, for people and advisories.
     pub remote: Text,
     /// Subject of the client's certificate, as RFC 2253 writes names (`CN=orders,O=Example`): it was verified against the

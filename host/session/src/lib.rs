@@ -27,7 +27,7 @@ use bytes::BytesMut;
 use message::Event;
 
 pub use config::{BrokerInfo, Config, Protocol};
-pub use login::{Admitted, Authenticator, Authorizer, Credentials, Denied, UserId, Verdict};
+pub use login::{Admitted, Authenticator, Authorizer, Credentials, Denied, Inspector, UserId, Verdict};
 pub use output::{Output, Stats};
 
 /// The machine of one connection.

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use message::{Destination, Text};
+use plugin::Messages;
 use plugin::auth::{Action, Principal};
+
+use crate::Protocol;
 
 /// What a client says to log in, and what its listener knows of it. Owned: the answer may take a while.
 #[derive(Clone, Default)]
@@ -15,6 +18,10 @@ pub struct Credentials {
     pub password: Option<Text>,
     /// Client id.
     pub client_id: Option<Text>,
+    /// The protocol that it speaks.
+    pub protocol: Protocol,
+    /// Name of its connector.
+    pub connector: Text,
     /// Address of the peer.
     pub remote: Text,
     /// Subject of the client certificate, verified by the listener ([`crate::Config::certificate_subject`]).
@@ -28,6 +35,8 @@ impl fmt::Debug for Credentials {
             .field("user", &self.user)
             .field("has_password", &self.password.is_some())
             .field("client_id", &self.client_id)
+            .field("protocol", &self.protocol)
+            .field("connector", &self.connector)
             .field("remote", &self.remote)
             .field("certificate_subject", &self.certificate_subject)
             .finish()
@@ -103,6 +112,19 @@ pub enum Verdict {
 pub trait Authorizer: Send + Sync {
     /// Whether `principal` may do `action` with each of `destinations`, none of them a composite.
     fn authorize(&self, principal: &Principal, action: Action, destinations: &[Destination], now_ms: i64) -> Verdict;
+}
+
+/// Looks at messages before the broker machine gets them. Called on the connection's own task; the answer comes at once.
+pub trait Inspector: Send + Sync {
+    /// Clears `judgements`, then puts one there for each row of `messages`, which `principal` sends: why it may not be sent,
+    /// in words for the sender, or `None`.
+    fn inspect(
+        &self,
+        principal: &Principal,
+        messages: &dyn Messages,
+        now_ms: i64,
+        judgements: &mut Vec<Option<String>>,
+    );
 }
 
 /// Where JMSXUserID of a message comes from (row K12).

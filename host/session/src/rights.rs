@@ -6,7 +6,7 @@ use message::{Destination, Refusal, RefusalKind, Text};
 use plugin::auth::{Action, Principal};
 use rustc_hash::FxHashMap;
 
-use crate::{Admitted, Authorizer, Config, Credentials, Stats, UserId, Verdict};
+use crate::{Admitted, Authorizer, Config, Credentials, Protocol, Stats, UserId, Verdict};
 
 /// Names up to this many bytes are remembered; longer ones are asked about each time.
 const NAME_BYTES_REMEMBERED_MAX: usize = 256;
@@ -153,7 +153,7 @@ impl Rights {
         let wish = match action {
             Action::Read => "read from",
             Action::Write => "write to",
-            Action::Admin => "administer",
+            Action::Admin | Action::Create => "administer",
         };
         let user = &self.principal.name;
         Refusal::new(RefusalKind::Security, format!("User {user} is not authorized to {wish}: {destination}"))
@@ -164,6 +164,7 @@ impl Credentials {
     /// What a client of this connection says.
     pub(crate) fn of(
         config: &Config,
+        protocol: Protocol,
         user: Option<&str>,
         password: Option<&str>,
         client_id: Option<&str>,
@@ -172,6 +173,8 @@ impl Credentials {
             user: user.map(Text::from),
             password: password.map(Text::from),
             client_id: client_id.map(Text::from),
+            protocol,
+            connector: config.connector.clone(),
             remote: config.remote.clone(),
             certificate_subject: config.certificate_subject.clone(),
         }

@@ -498,7 +498,7 @@ fn receipt_of(command: &Command) -> Option<Receipt> {
     match command {
         Command::Connect(connect) => connect.receipt,
         Command::Subscribe(wish) => wish.receipt,
-        Command::Publish(publish) => publish.receipt,
+        Command::Publish(publish) | Command::Forbidden { publish, .. } => publish.receipt,
         Command::Ack(ack) => ack.receipt,
         Command::Fence { receipt } => Some(*receipt),
         Command::Unsubscribe { receipt, .. }

@@ -12,13 +12,14 @@ use wit_parser::{Resolve, SourceMap, WorldId};
 use crate::author::folder;
 
 /// The WIT package: what policies import and export.
-pub(super) const WIT: [(&str, &str); 6] = [
+pub(super) const WIT: [(&str, &str); 7] = [
     ("policy.wit", include_str!("../../../../wit/policy.wit")),
     ("queue.wit", include_str!("../../../../wit/queue.wit")),
     ("topic.wit", include_str!("../../../../wit/topic.wit")),
     ("group.wit", include_str!("../../../../wit/group.wit")),
     ("routing.wit", include_str!("../../../../wit/routing.wit")),
     ("network.wit", include_str!("../../../../wit/network.wit")),
+    ("auth.wit", include_str!("../../../../wit/auth.wit")),
 ];
 
 /// Custom section in which a module says which world it is written for.

@@ -1,36 +1,73 @@
 //! The contract and the cost of a component.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use plugin::{PolicyHost, native};
 use plugin_wasmtime::kit::{COST_ROWS, Cost, Outcome, contract, cost};
-use plugin_wasmtime::{Limits, WasmHost};
+use plugin_wasmtime::{CachePlace, Limits, WasmHost};
 
-use crate::author::{Judged, folder};
+use crate::author::{Bounds, Judged, folder, replay};
+use crate::config_file;
+use crate::policies::with_remedy;
 
 /// Consumers of the tables that costs are measured with.
 const CONSUMERS: [u32; 3] = [1, 8, 64];
+/// Bytes of what is compiled for one command.
+const CACHE_BYTES_MAX: u64 = 2 << 30;
 /// Time of a call while it is measured: a busy machine must not hand it to the native policy.
 const CALL_MS: u64 = 10_000;
 
-fn limits(judged: &Judged) -> Limits {
-    Limits { memory_bytes_max: (judged.memory as usize) << 20, ..Limits::largest() }
+/// Limits, and whose they are.
+pub(super) struct Bounded {
+    pub(super) limits: Limits,
+    pub(super) whose: String,
+}
+
+/// The limits that a policy is judged by.
+pub(super) fn limits(policy: &Path, bounds: &Bounds) -> anyhow::Result<Bounded> {
+    let own = folder::of(policy).join(config_file::FILE_BY_HABIT);
+    let file = bounds.config.clone().or_else(|| own.exists().then_some(own));
+    let (mut limits, whose) = match &file {
+        None => (Limits::default(), "a broker's default limits".to_owned()),
+        Some(file) => match config_file::load(Some(file)) {
+            Ok(found) => (found.config.policy, format!("the limits of {}", file.display())),
+            Err(_) => bail!("the configuration cannot be read; name another one with --config"),
+        },
+    };
+    if let Some(memory) = bounds.memory {
+        limits.memory_bytes_max = (memory as usize) << 20;
+    }
+    Ok(Bounded { limits, whose })
+}
+
+/// A cache for one command: a component is compiled once, however often it is run.
+pub(super) fn cache() -> anyhow::Result<(tempfile::TempDir, CachePlace)> {
+    let home = tempfile::tempdir().context("cannot make a folder for what is compiled")?;
+    let place = CachePlace { folder: home.path().to_owned(), bytes_max: CACHE_BYTES_MAX };
+    Ok((home, place))
 }
 
 /// Prints each check and its outcome; an error if one is broken.
 pub(super) fn test(judged: &Judged, out: &mut impl Write) -> anyhow::Result<()> {
     let (file, bytes) = folder::component(&judged.policy)?;
-    writeln!(out, "{}", file.display())?;
+    let Bounded { limits, whose } = limits(&judged.policy, &judged.limits)?;
+    writeln!(out, "{}, by {whose}", file.display())?;
     out.flush()?;
-    let findings = contract(&bytes, &judged.settings, &limits(judged))?;
+    let (_home, cache) = cache()?;
+    let mut findings = contract(&bytes, &judged.settings, &limits, Some(&cache))?;
+    // What a broker does not take decides nothing.
+    if findings.len() > 1 {
+        findings.extend(replay::kept(judged, &bytes, &limits, &cache)?);
+    }
     let mut broken = 0;
     for finding in &findings {
         let (word, text) = match &finding.outcome {
             Outcome::Kept(text) => ("ok", text),
             Outcome::NotAsked(text) => ("--", text),
-            Outcome::Broken(text) => ("NO", text),
+            Outcome::Broken(text) => ("NO", &with_remedy(text)),
         };
         broken += usize::from(word == "NO");
         writeln!(out, "{word}  {}: {text}", finding.check)?;
@@ -45,11 +82,12 @@ pub(super) fn test(judged: &Judged, out: &mut impl Write) -> anyhow::Result<()> 
 pub(super) fn bench(judged: &Judged, beside: &str, out: &mut impl Write) -> anyhow::Result<()> {
     let (file, bytes) = folder::component(&judged.policy)?;
     let twin = native::check("--beside", beside, &[])?;
-    let host = WasmHost::new(Limits { call_ms_max: CALL_MS, ..limits(judged) })?;
+    let limits = limits(&judged.policy, &judged.limits)?.limits;
+    let host = WasmHost::new(Limits { call_ms_max: CALL_MS, ..limits })?;
     let size = bytes.len();
-    host.add("measured", bytes, &judged.settings)?;
     let begin = Instant::now();
-    host.prepare("measured")?;
+    let prepared = host.add("measured", bytes, &judged.settings).and_then(|()| host.prepare("measured"));
+    prepared.map_err(|error| anyhow::anyhow!(with_remedy(&error)))?;
     writeln!(out, "{}: {size} bytes, compiled in {} ms", file.display(), begin.elapsed().as_millis())?;
     writeln!(out, "nanoseconds a message at {COST_ROWS:?} messages a call, the best of several runs:")?;
     for consumers in CONSUMERS {

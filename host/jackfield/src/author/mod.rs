@@ -3,6 +3,7 @@
 mod build;
 mod folder;
 mod judge;
+mod replay;
 mod template;
 
 use std::io::Write;
@@ -23,6 +24,10 @@ pub(crate) enum AuthorCommand {
     Test(Judged),
     /// Measure what a policy costs, beside a native one.
     Bench(Bench),
+    /// Put a recording to a policy; it is an error if anything is decided otherwise.
+    Replay(Replayed),
+    /// Make a recording of random traffic, without a broker: what the policy decides now is what `test` holds it to.
+    Golden(Golden),
 }
 
 /// A new policy.
@@ -56,9 +61,65 @@ pub(crate) struct Judged {
     /// A setting; may be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::cli::setting)]
     pub(crate) settings: Vec<(String, String)>,
-    /// Memory of an instance in MiB, where it needs more than a broker gives by default.
-    #[arg(long, value_name = "MIB", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub(crate) memory: u32,
+    /// By whose limits.
+    #[command(flatten)]
+    pub(crate) limits: Bounds,
+}
+
+/// The limits that a policy is judged by.
+#[derive(Debug, Args)]
+pub(crate) struct Bounds {
+    /// The configuration of the broker that it is for. Without it, the jackfield.toml of the policy's folder if there is
+    /// one, else the limits that a broker has by default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Memory of an instance in MiB, in place of policy.memory_limit.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) memory: Option<u32>,
+}
+
+/// A recording and who is to decide it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield plugin replay orders.recording candidate.wasm
+  jackfield plugin replay orders.recording candidate.wasm --set home=north --json")]
+pub(crate) struct Replayed {
+    /// What `record` or `golden` wrote.
+    pub(crate) recording: PathBuf,
+    /// The component, or the folder with the policy.toml.
+    #[arg(default_value = ".")]
+    pub(crate) policy: PathBuf,
+    /// A setting, in place of all that were recorded; may be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = crate::cli::setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// JSON in place of sentences.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// By whose limits.
+    #[command(flatten)]
+    pub(crate) limits: Bounds,
+}
+
+/// A recording to make.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  jackfield plugin golden                      into golden/ of the policy's folder
+  jackfield plugin golden --seed 7 --batches 20 --out golden/seven.recording")]
+pub(crate) struct Golden {
+    /// Which policy.
+    #[command(flatten)]
+    pub(crate) judged: Judged,
+    /// Which traffic: the same number gives the same.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many batches.
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) batches: u64,
+    /// The file to write. Without it, one of the component's name in the folder of recordings.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// A policy to measure.
@@ -78,6 +139,8 @@ pub(crate) fn run(command: &AuthorCommand, out: &mut impl Write) -> anyhow::Resu
         AuthorCommand::New(New { name, lang, into }) => template::write(name, *lang, into, out),
         AuthorCommand::Build(Folder { folder }) => build::run(folder, out),
         AuthorCommand::Test(judged) => judge::test(judged, out),
+        AuthorCommand::Replay(args) => replay::play(args, out),
+        AuthorCommand::Golden(args) => replay::make(args, out),
         AuthorCommand::Bench(Bench { judged, beside }) => judge::bench(judged, beside, out),
     }
 }

@@ -40,9 +40,12 @@ macro_rules! files {
 const RUST: Files = files!("examples/policies/rust": "policy.toml", "Cargo.toml", "src/lib.rs");
 const SDK: Files = files!("plugins/sdk": "src/lib.rs", "src/batch.rs", "src/glue.rs", "src/property.rs", "src/settings.rs", "src/turn.rs");
 const GO: Files = files!("examples/policies/go": "policy.toml", "go.mod", "policy.go", "jackfield.go");
-const JS: Files = files!("examples/policies/js": "policy.toml", "package.json", "policy.js");
-const PYTHON: Files = files!("examples/policies/python": "policy.toml", "policy.py");
+const JS: Files = files!("examples/policies/js": "policy.toml", "jackfield.toml", "package.json", "policy.js");
+const PYTHON: Files = files!("examples/policies/python": "policy.toml", "jackfield.toml", "policy.py");
 const C: Files = files!("examples/policies/c": "policy.toml", "policy.c", "jackfield_policy.h");
+
+/// What the examples decide, for `test` to hold the policy to until its author has another one.
+const GOLDEN: &str = include_str!("../../../../examples/policies/golden/home-first.recording");
 
 /// The SDK's own manifest outside of this tree.
 const SDK_MANIFEST: &str = "\
@@ -89,8 +92,10 @@ pub(super) fn write(name: &str, language: Language, into: &Path, out: &mut impl 
         let text = text.replace(EXAMPLE, name).replace(&EXAMPLE.replace('-', "_"), &name.replace('-', "_"));
         // What lies in this tree lies beside the policy there.
         let text = text.replace("../../../plugins/sdk", "sdk").replace("../../../wit", "wit");
+        let text = text.replace("\"../golden\"", "\"golden\"");
         put(&folder, file, &text)?;
     }
+    put(&folder, &format!("golden/{name}.recording"), GOLDEN)?;
     let wit = if language == Language::Rust { "sdk/wit" } else { "wit" };
     for (file, text) in WIT {
         put(&folder, &format!("{wit}/{file}"), text)?;

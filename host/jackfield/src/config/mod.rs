@@ -33,7 +33,7 @@ pub(crate) use self::keys::check_level;
 pub(crate) use self::lock::LockWish;
 pub(crate) use self::problem::{Fault, Problem};
 pub(crate) use self::read::read;
-pub(crate) use self::security::Security;
+pub(crate) use self::security::{NATIVE as NATIVE_AUTH, Security};
 pub(crate) use self::show::show;
 pub(crate) use self::tls::{Tls, TlsFiles};
 
@@ -64,6 +64,12 @@ pub(crate) struct Config {
     pub(crate) lock: LockWish,
     /// Limits of dispatch policies that are components.
     pub(crate) policy: plugin_wasmtime::Limits,
+    /// Bytes of compiled policies that are kept from run to run; 0 for none.
+    pub(crate) policy_cache_bytes_max: u64,
+    /// A folder whose components are deployed as they change.
+    pub(crate) plugin_watch: Option<PathBuf>,
+    /// How often it is looked at, ms.
+    pub(crate) plugin_watch_ms: u64,
     /// Stock policies with settings of the operator's.
     pub(crate) stock_policies: Vec<StockPolicy>,
     /// Dispatch policies of the operator.
@@ -209,6 +215,9 @@ impl Default for Config {
             journal: JournalWish::default(),
             lock: LockWish::default(),
             policy: plugin_wasmtime::Limits::default(),
+            policy_cache_bytes_max: 512 << 20,
+            plugin_watch: None,
+            plugin_watch_ms: 500,
             stock_policies: Vec::new(),
             components: Vec::new(),
             registry: registry::Limits::default(),

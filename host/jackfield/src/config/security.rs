@@ -35,7 +35,16 @@ pub(crate) struct Security {
     pub(crate) certificates: Vec<Certificate>,
     /// Rights of groups.
     pub(crate) authorization: Vec<Rule>,
+    /// Who is asked, in order: [`NATIVE`] stands for all of the above, other names for components.
+    pub(crate) policies: Vec<String>,
+    /// Those of them that see passwords.
+    pub(crate) show_passwords: Vec<String>,
+    /// How long after its time a decision holds while its policy does not answer.
+    pub(crate) last_known_good_ms: i64,
 }
+
+/// In `policies`: what the broker itself decides by users, tokens, certificates and rights.
+pub(crate) const NATIVE: &str = "native";
 
 impl Default for Security {
     fn default() -> Security {
@@ -50,6 +59,9 @@ impl Default for Security {
             tokens: Vec::new(),
             certificates: Vec::new(),
             authorization: Vec::new(),
+            policies: vec![NATIVE.to_owned()],
+            show_passwords: Vec::new(),
+            last_known_good_ms: 0,
         }
     }
 }
@@ -58,7 +70,13 @@ impl Security {
     /// Whether anybody has to say who they are. If nobody does, everybody comes in and may do everything.
     pub(crate) fn is_on(&self) -> bool {
         let Security { users, anonymous_access, tokens, certificates, .. } = self;
-        *anonymous_access || !users.is_empty() || !tokens.is_empty() || !certificates.is_empty()
+        let is_named = !users.is_empty() || !tokens.is_empty() || !certificates.is_empty();
+        *anonymous_access || is_named || self.components().next().is_some()
+    }
+
+    /// The components that have a say.
+    pub(crate) fn components(&self) -> impl Iterator<Item = &String> {
+        self.policies.iter().filter(|name| *name != NATIVE)
     }
 
     /// Whether a password stands in the file as it is.
@@ -158,6 +176,27 @@ pub(super) const KEYS: &[Key<Security>] = &[
               (useAuthenticatedPrincipalForJMSXUserID).",
         read: |s, raw| raw.flag().map(|on| s.user_id_of_principal = on),
         show: |s| plain(s.user_id_of_principal),
+    },
+    Key {
+        name: "policies",
+        doc: "Who is asked, in order: \"native\" is the users, tokens, certificates and rights below, any other name is a\n\
+              component of the world auth-policy, a [[policy.component]]. The first that has an opinion on a login or a right\n\
+              decides; a message must please all that look at messages. The rights below have an opinion on everything.",
+        read: |s, raw| raw.names().map(|names| s.policies = names),
+        show: |s| list(&s.policies),
+    },
+    Key {
+        name: "show_passwords",
+        doc: "Those of the components that are given passwords; one that asks for them without is refused.",
+        read: |s, raw| raw.names().map(|names| s.show_passwords = names),
+        show: |s| list(&s.show_passwords),
+    },
+    Key {
+        name: "last_known_good_ms",
+        doc: "A component that fails refuses everybody (0). With a time here, what it decided before holds on for so long\n\
+              beyond its time: for the same credentials, or the same user, wish and destination.",
+        read: |s, raw| raw.integer(0..=86_400_000).map(|ms| s.last_known_good_ms = ms),
+        show: |s| plain(s.last_known_good_ms),
     },
     Key {
         name: "jwt_user_claim",
@@ -347,7 +386,11 @@ impl Reader<'_> {
         }
         if let Some(entry) = table.get_key_value("authorization") {
             security.authorization = self.authorization(entry);
-            if !security.authorization.is_empty() && !LISTS[..3].iter().any(|list| table.contains_key(*list)) {
+            let is_alone = security.components().next().is_none();
+            if !security.authorization.is_empty()
+                && is_alone
+                && !LISTS[..3].iter().any(|list| table.contains_key(*list))
+            {
                 let fault = Fault::new(
                     "gives rights, but nobody has to log in, so nobody is asked",
                     "name users, or set anonymous_access = true",
@@ -357,7 +400,47 @@ impl Reader<'_> {
                 }
             }
         }
+        self.auth_policies(table, &security);
         security
+    }
+
+    /// The names in `policies` and `show_passwords` are those of components that there are, and what only the native
+    /// policies read has them among them.
+    fn auth_policies(&mut self, table: &DeTable<'_>, security: &Security) {
+        let mut faults: Vec<(&str, Fault)> = Vec::new();
+        let known: Vec<&str> = self.components.iter().map(String::as_str).collect();
+        for (at, name) in security.policies.iter().enumerate() {
+            if name != NATIVE && !known.contains(&name.as_str()) {
+                let known: Vec<&str> = [NATIVE].into_iter().chain(known.iter().copied()).collect();
+                faults.push(("policies", unknown("policy", name, &known)));
+            }
+            if security.policies[..at].contains(name) {
+                faults.push(("policies", Fault::new(format!("names {name} twice"), "name each once")));
+            }
+        }
+        if security.policies.is_empty() {
+            faults
+                .push(("policies", Fault::new("names nobody", "write policies = [\"native\"] or a component's name")));
+        }
+        for name in &security.show_passwords {
+            if !security.components().any(|component| component == name) {
+                let fault = Fault::new(format!("{name} is no component in policies"), "name it there, or leave it out");
+                faults.push(("show_passwords", fault));
+            }
+        }
+        if !security.policies.iter().any(|name| name == NATIVE) {
+            for key in ["authorization", "certificate", "anonymous_access"] {
+                let fault =
+                    Fault::new("is read by the native policies, which policies leaves out", "name \"native\" there");
+                if table.contains_key(key) {
+                    faults.push((key, fault));
+                }
+            }
+        }
+        for (key, fault) in faults {
+            let span = table.get(key).map_or(0..0, Spanned::span);
+            self.report(span, format!("security.{key}"), false, fault);
+        }
     }
 
     /// Values are kept out of all messages: they may be passwords.

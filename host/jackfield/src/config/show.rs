@@ -90,8 +90,8 @@ const ROUTING_EXAMPLE: &str = "\
 ";
 
 const SECURITY: &str = "
-# Who may log in. With no users, jwt, certificate and anonymous_access everybody comes in, with and without a name,
-# and may do everything.
+# Who may log in. With no users, jwt, certificate, anonymous_access and no component in policies everybody comes in, with
+# and without a name, and may do everything.
 [security]
 ";
 

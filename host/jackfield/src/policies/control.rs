@@ -9,15 +9,18 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use message::Fact;
 use plugin::PolicyHost;
-use plugin_wasmtime::{KeptState, Prepared, ShadowReport, Sides, SwapEvent, Takeover, WasmHost};
+use plugin_wasmtime::{
+    CacheStats, KeptState, Prepared, RecordingProgress, RecordingWish, ShadowReport, Sides, SwapEvent, Takeover,
+    WasmHost,
+};
 use registry::{
     Bound, Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed,
-    ListedGeneration, LogLine, PlugIn, Point, PolicyControl, Registry, RegistryError, Running, ShadowFindings, State,
-    Trouble, Wish,
+    ListedGeneration, LogLine, PlugIn, Point, PolicyControl, RecordWish, Recorded, Registry, RegistryError, Running,
+    ShadowFindings, State, Trouble, Wish,
 };
 use server::{HandError, PolicyHand};
 
-use super::NATIVE;
+use super::{NATIVE, with_remedy};
 
 /// How often what policies remember is kept for the next run.
 const STATES_INTERVAL: Duration = Duration::from_secs(10);
@@ -356,6 +359,11 @@ impl PolicyControl for Control {
         registry.plug_ins().map(|(name, plug_in)| listed(name, plug_in, states(name))).collect()
     }
 
+    fn compiled(&self) -> Vec<(&'static str, u64)> {
+        let CacheStats { hits, misses, rejected, evicted, failed } = self.host.stats().cache;
+        vec![("found", hits), ("compiled", misses), ("rejected", rejected), ("evicted", evicted), ("not_kept", failed)]
+    }
+
     fn bindings(&self) -> Vec<Bound> {
         let registry = self.look();
         let bound = |(point, pattern, policy): (Point, &str, &str)| Bound {
@@ -393,6 +401,29 @@ impl PolicyControl for Control {
             decisions: explained.decisions.into_iter().map(told).collect(),
         })
     }
+
+    fn record(&self, what: &str, wish: RecordWish) -> Result<Recorded, ControlError> {
+        let RecordWish { ms, batches } = wish;
+        self.host.record(what, RecordingWish { ms, batches }).map(recorded).map_err(refused)
+    }
+
+    fn recorded(&self, queue: &str) -> Result<Recorded, ControlError> {
+        self.host.recording(queue).map(recorded).map_err(refused)
+    }
+
+    fn end_recording(&self, queue: &str) -> Result<String, ControlError> {
+        let mut recording = self.host.end_recording(queue).map_err(refused)?;
+        let registry = self.look();
+        let plug_in = registry.plug_in(&recording.head.policy).ok();
+        let generation = plug_in.and_then(|plug_in| plug_in.generation(recording.head.generation));
+        recording.head.component = generation.map(|generation| generation.digest.to_string()).unwrap_or_default();
+        Ok(recording.write())
+    }
+}
+
+fn recorded(progress: RecordingProgress) -> Recorded {
+    let RecordingProgress { destination: queue, policy, batches, bytes, is_over } = progress;
+    Recorded { queue, policy, batches, bytes, is_over }
 }
 
 fn listed(name: &str, plug_in: &PlugIn, (states, state_bytes): (u64, u64)) -> Listed {
@@ -466,6 +497,7 @@ fn watch(control: &Weak<Control>, events: &Receiver<SwapEvent>) {
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
+                control.host.sweep_recordings();
                 control.keep_states();
                 next = Instant::now() + STATES_INTERVAL;
             }
@@ -495,7 +527,7 @@ pub(super) fn from_plugin(point: plugin::Point) -> Option<Point> {
 }
 
 fn refused(error: impl std::fmt::Display) -> ControlError {
-    ControlError::Refused(error.to_string())
+    ControlError::Refused(with_remedy(&error))
 }
 
 fn unavailable(error: impl std::fmt::Display) -> ControlError {

@@ -1,6 +1,8 @@
 //! The policies of this program: the stock ones as components, and their native twins by `native:` in front.
 
 mod control;
+mod folder;
+mod remedy;
 #[cfg(test)]
 mod running;
 
@@ -8,15 +10,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
+use plugin::auth::AuthPolicy;
 use plugin::native::NativeHost;
 use plugin::{
     GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PublishRouting, QueueDispatch,
     SymbolTable, TopicDispatch,
 };
-use plugin_wasmtime::{Limits, WasmHost};
+use plugin_wasmtime::{CachePlace, Limits, WasmHost};
 use registry::Registry;
 
 pub(crate) use self::control::Control;
+pub(crate) use self::folder::watch;
+pub(crate) use self::remedy::with_remedy;
 use crate::config::{Component, Config, StockPolicy};
 
 /// Stands in front of the name of a native policy.
@@ -47,11 +52,12 @@ impl Policies {
     /// with the hand that changes policies later.
     pub(crate) fn new(
         limits: Limits,
+        cache: Option<&CachePlace>,
         registry: registry::Limits,
         stock: &[StockPolicy],
         components: &[Component],
     ) -> Result<(Policies, Arc<Control>), Vec<anyhow::Error>> {
-        let host = WasmHost::new(limits).map_err(|error| vec![error.into()])?;
+        let host = WasmHost::with_cache(limits, cache).map_err(|error| vec![error.into()])?;
         let mut native = NativeHost::new();
         let mut errors = Vec::new();
         for StockPolicy { name, policy, settings } in stock {
@@ -97,10 +103,15 @@ fn add(host: &WasmHost, component: &Component) -> anyhow::Result<()> {
     let Component { name, file, settings } = component;
     let what = || format!("policy.component {name}, file {}", file.display());
     let bytes = std::fs::read(file).with_context(what)?;
-    host.add(name, bytes, settings).with_context(what)
+    host.add(name, bytes, settings).map_err(|error| anyhow::anyhow!(with_remedy(&error))).with_context(what)
 }
 
 impl Policies {
+    /// The auth policy of this name, compiled; it may see passwords if that was granted.
+    pub(crate) fn auth(&self, name: &str, passwords_granted: bool) -> Result<Box<dyn AuthPolicy>, PolicyError> {
+        self.components.auth(name, passwords_granted)
+    }
+
     /// Says which policies that the configuration names cannot be had there: a component serves the point that its exports
     /// say.
     pub(crate) fn check(&self, config: &Config) -> Result<(), Vec<anyhow::Error>> {
@@ -129,7 +140,8 @@ impl Policies {
         let custom = config.components.iter().filter(|c| config.routing.iter().any(|routing| routing.policy == c.name));
         for component in custom {
             if let Err(error) = self.components.prepare(&component.name) {
-                errors.push(anyhow::Error::new(error).context(format!("policy.component {}", component.name)));
+                errors
+                    .push(anyhow::anyhow!(with_remedy(&error)).context(format!("policy.component {}", component.name)));
             }
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -213,6 +225,7 @@ mod tests {
             |name: &str| Component { name: name.into(), file: file(&format!("{name}.wasm")), settings: Vec::new() };
         let errors = Policies::new(
             Limits::default(),
+            None,
             registry::Limits::default(),
             &[],
             &[component("text"), component("missing")],
@@ -228,7 +241,8 @@ mod tests {
     #[test]
     fn every_name_that_may_be_written_is_served() {
         let stock = StockPolicy { name: "even".into(), policy: "fair-share".into(), settings: Vec::new() };
-        let Ok((policies, _)) = Policies::new(Limits::default(), registry::Limits::default(), &[stock], &[]) else {
+        let Ok((policies, _)) = Policies::new(Limits::default(), None, registry::Limits::default(), &[stock], &[])
+        else {
             panic!("no host")
         };
         let mut names = names();

@@ -51,9 +51,10 @@ impl House {
             ..Config::default()
         };
         let journal = Arc::new(RocksJournal::open(&wiring::journal(&config)).expect("a journal"));
-        // Ample time: no policy of the tests may fail because the machine is busy.
-        let limits = Limits { call_ms_max: 1_000, probation_ms: 5_000, ..Limits::default() };
-        let (policies, control) = Policies::new(limits, registry::Limits::default(), &[], components)
+        // Ample time and cost: no policy of the tests may fail because the machine is busy.
+        let limits =
+            Limits { call_ms_max: 1_000, probation_ms: 5_000, probation_cost_times_max: 1_000, ..Limits::default() };
+        let (policies, control) = Policies::new(limits, None, registry::Limits::default(), &[], components)
             .map_err(|errors| format!("{errors:?}"))?;
         let id = wiring::broker_id();
         let Ok(certificates) = Certificates::load(&config) else { panic!("no certificate is needed") };
@@ -82,7 +83,7 @@ impl House {
     /// Batches that a policy decided itself.
     fn decided(&self, policy: &str, point: plugin::Point) -> u64 {
         let observer = self.server.as_ref().expect("it runs").observer();
-        let house = crate::control::House { broker: String::new(), observer, since: Instant::now() };
+        let house = crate::control::House { broker: String::new(), observer, gate: None, since: Instant::now() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let survey = runtime.block_on(admin::Control::survey(&house, admin::words::Ask::default()));
         let policies = survey.unwrap_or_else(|problem| panic!("{problem:?}")).policies;

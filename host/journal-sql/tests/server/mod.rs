@@ -1,7 +1,7 @@
 //! Real database servers, each with its own folder and port, for as long as a test takes. `./setup.sh test` installs them.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -86,13 +86,20 @@ impl Server {
                 command
             }
         };
-        let log = fs::File::options().create(true).append(true).open(self.home.path().join("log")).expect("a log");
+        let path = self.home.path().join("log");
+        let log = fs::File::options().create(true).append(true).open(&path).expect("a log");
+        let said_before = fs::metadata(&path).map_or(0, |about| about.len() as usize);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log).current_dir("/");
         self.child = Some(command.spawn().expect("the server starts"));
+        // It listens before it lets anybody in.
+        let ready = match self.engine {
+            Engine::Postgres => "ready to accept connections",
+            Engine::MariaDb => "ready for connections",
+        };
+        let log = || fs::read(&path).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default();
         let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        while !log().get(said_before..).is_some_and(|said| said.contains(ready)) {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            let log = || fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
             assert!(ended.is_none() && begun.elapsed() < START_MAX, "the server does not start: {}", log());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -6,6 +6,8 @@ use plugin::{
     Columns, ConsumerRow, Decided, DispatchBatch, PlanCheck, PropertyColumn, PropertyForm, QueueDispatch, text_hash,
 };
 
+use crate::kit::traffic::Headers;
+
 /// Rows of the batches that are measured.
 pub const COST_ROWS: [usize; 4] = [1, 8, 32, 128];
 
@@ -29,11 +31,12 @@ pub fn cost(policy: &mut dyn QueueDispatch, consumers: u32, selectors: bool) -> 
         let paced = policy.wants().contains(Columns::ACK_INTERVAL);
         let ack_interval: Vec<u32> =
             table.iter().filter(|_| paced).map(|consumer| 500 + consumer.slot * 13 % 100).collect();
+        let headers = Headers::plain(policy.wants(), rows);
         let batch = DispatchBatch {
             candidates: &candidates,
             properties: &properties,
             ack_interval: &ack_interval,
-            ..DispatchBatch::new(1, rows, &table)
+            ..headers.shown(DispatchBatch::new(1, rows, &table))
         };
         let (mut check, mut plan) = (PlanCheck::new(), Vec::new());
         *cost = f64::INFINITY;

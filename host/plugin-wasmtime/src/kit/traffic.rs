@@ -37,6 +37,61 @@ pub fn absent(form: PropertyForm, rows: usize) -> PropertyColumn {
     }
 }
 
+/// The headers of messages that a policy wants to see.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    priority: Vec<u8>,
+    size: Vec<u32>,
+    redelivered: Vec<u32>,
+    timestamp: Vec<i64>,
+    expiration: Vec<i64>,
+    sequence: Vec<i64>,
+    group: Vec<u32>,
+    message_type: Vec<u32>,
+}
+
+impl Headers {
+    /// Those of plain messages.
+    pub(super) fn plain(wants: Columns, rows: usize) -> Headers {
+        Headers::random(&mut Random(0), wants, rows, 1, &[SYMBOL_ABSENT])
+    }
+
+    /// The batch with these headers.
+    pub(super) fn shown<'a>(&'a self, batch: DispatchBatch<'a>) -> DispatchBatch<'a> {
+        DispatchBatch {
+            priority: &self.priority,
+            size: &self.size,
+            redelivered: &self.redelivered,
+            timestamp: &self.timestamp,
+            expiration: &self.expiration,
+            sequence: &self.sequence,
+            group: &self.group,
+            message_type: &self.message_type,
+            ..batch
+        }
+    }
+
+    fn random(random: &mut Random, wants: Columns, rows: usize, now_ms: u64, symbols: &[u32]) -> Headers {
+        let now = now_ms as i64;
+        Headers {
+            priority: each(wants, Columns::PRIORITY, rows, || random.pick(&[4, 4, 4, 0, 9])),
+            size: each(wants, Columns::SIZE, rows, || random.pick(&[100, 1_000, 1_000_000])),
+            redelivered: each(wants, Columns::REDELIVERED, rows, || random.pick(&[0, 0, 0, 1, 6])),
+            timestamp: each(wants, Columns::TIMESTAMP, rows, || now - random.below(1_000) as i64),
+            expiration: each(wants, Columns::EXPIRATION, rows, || random.pick(&[0, 0, now + 1, now + 60_000])),
+            sequence: (1..).take(if wants.contains(Columns::SEQUENCE) { rows } else { 0 }).collect(),
+            group: each(wants, Columns::GROUP, rows, || random.pick(symbols)),
+            message_type: each(wants, Columns::MESSAGE_TYPE, rows, || random.pick(symbols)),
+        }
+    }
+}
+
+/// A value a row if the column is wanted.
+fn each<T>(wants: Columns, column: Columns, rows: usize, value: impl FnMut() -> T) -> Vec<T> {
+    let rows = if wants.contains(column) { rows } else { 0 };
+    std::iter::repeat_with(value).take(rows).collect()
+}
+
 /// Consumers of one queue and the messages that wait for them, step by step.
 #[derive(Debug)]
 pub struct Traffic {
@@ -48,6 +103,7 @@ pub struct Traffic {
     candidates: Vec<u64>,
     ack_interval: Vec<u32>,
     properties: Vec<PropertyColumn>,
+    headers: Headers,
     slot_next: u32,
     slots_free: Vec<u32>,
 }
@@ -64,9 +120,15 @@ impl Traffic {
             candidates: vec![],
             ack_interval: vec![],
             properties: vec![],
+            headers: Headers::default(),
             slot_next: 0,
             slots_free: vec![],
         }
+    }
+
+    /// The time of the last step.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
     }
 
     /// The next batch's number of rows, its columns as `policy` wants them; `changes` gets who came and went.
@@ -114,6 +176,7 @@ impl Traffic {
             let interval = |random: &mut Random| random.pick(&[0, 1, 900, 1_000, 1_050, 50_000, u32::MAX]);
             self.ack_interval.extend(self.consumers.iter().map(|_| interval(random)));
         }
+        self.headers = Headers::random(random, policy.wants(), rows, *now_ms, symbols);
         let now = *now_ms as f64;
         self.properties.clear();
         self.properties.extend(policy.properties().iter().map(|property| {
@@ -151,7 +214,7 @@ impl Traffic {
             candidates: &self.candidates,
             ack_interval: &self.ack_interval,
             properties: &self.properties,
-            ..DispatchBatch::new(self.now_ms, rows, &self.consumers)
+            ..self.headers.shown(DispatchBatch::new(self.now_ms, rows, &self.consumers))
         }
     }
 }

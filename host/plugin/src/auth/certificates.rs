@@ -47,13 +47,13 @@ impl AuthPolicy for Certificates {
     }
 
     fn decides(&self) -> Decides {
-        Decides { logins: true, rights: false }
+        Decides { logins: true, rights: false, messages: false }
     }
 
-    fn authenticate(&self, login: &Login<'_>) -> Result<Admission, Down> {
+    fn authenticate(&self, login: &Login<'_>, _now_ms: i64) -> Result<Admission, Down> {
         let who = login.proofs.certificate_subject.and_then(|subject| self.users.get(&plain(subject)));
         Ok(match who {
-            Some(who) => Admission::Admit { principal: who.clone(), cache_ms: CACHE_MS },
+            Some(who) => Admission::Admit { principal: who.clone(), cache_ms: CACHE_MS, until_ms: i64::MAX },
             None => Admission::NoOpinion,
         })
     }
@@ -87,7 +87,7 @@ mod tests {
             let proofs = Proofs { certificate_subject, ..Proofs::default() };
             // A name that the client gives itself changes nothing.
             let login = Login { user: Some("admin"), proofs, ..Login::default() };
-            let found = match policy.authenticate(&login).expect("native code answers") {
+            let found = match policy.authenticate(&login, 0).expect("native code answers") {
                 Admission::Admit { principal, .. } => Some(principal.name),
                 _ => None,
             };

@@ -38,7 +38,7 @@ impl Rule {
         match action {
             Action::Read => &self.read,
             Action::Write => &self.write,
-            Action::Admin => &self.admin,
+            Action::Admin | Action::Create => &self.admin,
         }
     }
 
@@ -90,10 +90,10 @@ impl AuthPolicy for AuthorizationMap {
     }
 
     fn decides(&self) -> Decides {
-        Decides { logins: false, rights: true }
+        Decides { logins: false, rights: true, messages: false }
     }
 
-    fn authenticate(&self, _login: &Login<'_>) -> Result<Admission, Down> {
+    fn authenticate(&self, _login: &Login<'_>, _now_ms: i64) -> Result<Admission, Down> {
         Ok(Admission::NoOpinion)
     }
 
@@ -101,6 +101,7 @@ impl AuthPolicy for AuthorizationMap {
         &self,
         principal: &Principal,
         requests: &[Request<'_>],
+        _now_ms: i64,
         answers: &mut Vec<Answer>,
     ) -> Result<(), Down> {
         answers.clear();
@@ -148,7 +149,7 @@ mod tests {
         let principal = Principal { name: "u".into(), groups: list(groups) };
         let map = AuthorizationMap::new(rules.to_vec());
         let mut answers = vec![Answer { opinion: Opinion::NoOpinion, cache_ms: 0 }; 3];
-        map.authorize(&principal, &[Request { action, kind, name }], &mut answers).expect("native code answers");
+        map.authorize(&principal, &[Request { action, kind, name }], 0, &mut answers).expect("native code answers");
         let [answer] = answers[..] else { panic!("one answer") };
         answer.opinion == Opinion::Allow
     }

@@ -1,10 +1,15 @@
 //! Who comes in, and what they may do: the auth extension point.
 //!
-//! A policy never sees a password, a token or a certificate. The host checks those and shows what they prove
-//! ([`Proofs`]); the policy says who that is and what this one may do. Answers are kept for the time that the policy
-//! gives, so a policy is asked per login and per (principal, action, destination), never per message.
+//! The host checks passwords, tokens and certificates and shows what they prove ([`Proofs`]); a policy says who that is
+//! and what this one may do. No policy sees a token or a certificate, and a password only one that asked for it and was
+//! granted it by the operator. Answers are kept for the time that the policy gives, so a policy is asked per login and per
+//! (principal, action, destination), and per message only where it wants that.
 //!
 //! Start reading at [`AuthPolicy`]; the native policies are beside it.
+
+use std::fmt;
+
+use crate::{Messages, PolicyStats};
 
 mod certificates;
 mod map;
@@ -32,8 +37,10 @@ pub enum Action {
     Read,
     /// Send, or announce a producer.
     Write,
-    /// Make or remove, by first use too.
+    /// Remove.
     Admin,
+    /// Make, by first use too. The native map knows no difference to [`Admin`](Self::Admin), as ActiveMQ's does not.
+    Create,
 }
 
 /// The kind of a destination.
@@ -99,15 +106,31 @@ pub struct Proofs<'a> {
     pub certificate_subject: Option<&'a str>,
 }
 
+/// A password on its way to a policy that asked for it and was granted it. It shows itself to no log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Password<'a>(pub &'a str);
+
+impl fmt::Debug for Password<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
+}
+
 /// A client that logs in.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Login<'a> {
     /// The user name that the client gave, unproven.
     pub user: Option<&'a str>,
+    /// The password that it gave.
+    pub password: Option<Password<'a>>,
     /// The client gave a password.
     pub has_password: bool,
     /// The client id that it gave, unproven.
     pub client_id: Option<&'a str>,
+    /// The protocol that it speaks, `openwire` or `stomp`.
+    pub protocol: &'a str,
+    /// Name of the connector that it came in by.
+    pub connector: &'a str,
     /// Its address.
     pub remote: &'a str,
     /// What the host has verified.
@@ -123,9 +146,13 @@ pub enum Admission {
         principal: Principal,
         /// How long the same credentials may come in without asking again, ms.
         cache_ms: u64,
+        /// When the login ends, ms since 1970; `i64::MAX` if it does not.
+        until_ms: i64,
     },
     /// It may not come in. The reason is for the log, the client does not see it.
     Deny(String),
+    /// It came too late, for this reason. The client hears that much.
+    Expired(String),
     /// The next policy decides; without one it may not come in.
     NoOpinion,
 }
@@ -141,12 +168,14 @@ pub struct Down {
 }
 
 /// What a policy has a say in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decides {
     /// Who comes in.
     pub logins: bool,
     /// What they may do.
     pub rights: bool,
+    /// Which messages they may send.
+    pub messages: bool,
 }
 
 /// Decides logins and rights. Called from many threads; an answer comes within the host's deadline.
@@ -157,8 +186,14 @@ pub trait AuthPolicy: Send + Sync {
     /// What it has a say in.
     fn decides(&self) -> Decides;
 
+    /// Whether an answer takes long enough to be worth a thread of its own for a login, and a look into what is remembered
+    /// for a right.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
     /// Who it is that logs in.
-    fn authenticate(&self, login: &Login<'_>) -> Result<Admission, Down>;
+    fn authenticate(&self, login: &Login<'_>, now_ms: i64) -> Result<Admission, Down>;
 
     /// Clears `answers`, then puts one there for each of `requests`. A policy that has no say in rights has no opinion on
     /// any of them.
@@ -166,12 +201,33 @@ pub trait AuthPolicy: Send + Sync {
         &self,
         principal: &Principal,
         requests: &[Request<'_>],
+        now_ms: i64,
         answers: &mut Vec<Answer>,
     ) -> Result<(), Down> {
-        let _ = principal;
+        let _ = (principal, now_ms);
         answers.clear();
         answers.resize(requests.len(), Answer { opinion: Opinion::NoOpinion, cache_ms: u64::MAX });
         Ok(())
+    }
+
+    /// Clears `judgements`, then puts one there for each row of `messages`, which somebody sends: why it may not be sent, or
+    /// `None`. A policy that has no say in messages lets all of them pass.
+    fn check_messages(
+        &self,
+        principal: &Principal,
+        messages: &dyn Messages,
+        now_ms: i64,
+        judgements: &mut Vec<Option<String>>,
+    ) -> Result<(), Down> {
+        let _ = (principal, now_ms);
+        judgements.clear();
+        judgements.resize(messages.rows(), None);
+        Ok(())
+    }
+
+    /// How the instances behind it do, each with what it is asked about; nothing for a native policy.
+    fn stats(&self) -> Vec<(&'static str, PolicyStats)> {
+        Vec::new()
     }
 }
 

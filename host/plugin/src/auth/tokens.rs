@@ -46,10 +46,10 @@ impl AuthPolicy for TokenUsers {
     }
 
     fn decides(&self) -> Decides {
-        Decides { logins: true, rights: false }
+        Decides { logins: true, rights: false, messages: false }
     }
 
-    fn authenticate(&self, login: &Login<'_>) -> Result<Admission, Down> {
+    fn authenticate(&self, login: &Login<'_>, _now_ms: i64) -> Result<Admission, Down> {
         let Some(claims) = login.proofs.claims else { return Ok(Admission::NoOpinion) };
         let texts = |name: &str| {
             claims.iter().find(|(claim, _)| claim == name).map(|(_, texts)| &texts[..]).unwrap_or_default()
@@ -80,7 +80,7 @@ impl AuthPolicy for TokenUsers {
         }
         let principal = Principal { name: name.clone(), groups };
         // The host cuts it at the token's expiry.
-        Ok(Admission::Admit { principal, cache_ms: u64::MAX })
+        Ok(Admission::Admit { principal, cache_ms: u64::MAX, until_ms: i64::MAX })
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
             claims.iter().map(|(name, texts)| ((*name).to_owned(), owned(texts))).collect()
         });
         let proofs = Proofs { claims: claims.as_deref(), ..Proofs::default() };
-        TokenUsers::new(settings).authenticate(&Login { proofs, ..Login::default() }).expect("native code answers")
+        TokenUsers::new(settings).authenticate(&Login { proofs, ..Login::default() }, 0).expect("native code answers")
     }
 
     fn who(settings: TokensSettings, claims: &[(&str, &[&str])]) -> Option<String> {

@@ -41,13 +41,13 @@ impl AuthPolicy for SimpleUsers {
     }
 
     fn decides(&self) -> Decides {
-        Decides { logins: true, rights: false }
+        Decides { logins: true, rights: false, messages: false }
     }
 
-    fn authenticate(&self, login: &Login<'_>) -> Result<Admission, Down> {
+    fn authenticate(&self, login: &Login<'_>, _now_ms: i64) -> Result<Admission, Down> {
         let admit = |name: &str, groups: &[String]| {
             let principal = Principal { name: name.to_owned(), groups: groups.to_vec() };
-            Ok(Admission::Admit { principal, cache_ms: CACHE_MS })
+            Ok(Admission::Admit { principal, cache_ms: CACHE_MS, until_ms: i64::MAX })
         };
         match (login.user, &self.anonymous) {
             (Some(name), _) if login.proofs.password => match self.groups.get(name) {
@@ -85,7 +85,7 @@ mod tests {
             let proofs = Proofs { password, ..Proofs::default() };
             let login = Login { user, has_password, proofs, ..Login::default() };
             for (policy, expected) in [(&strict, expected_strict), (&open, expected_open)] {
-                let found = match policy.authenticate(&login).expect("native code answers") {
+                let found = match policy.authenticate(&login, 0).expect("native code answers") {
                     Admission::Admit { principal, .. } => {
                         Some(format!("{} {}", principal.name, principal.groups.join(",")))
                     }

@@ -7,7 +7,7 @@ use wire::openwire::{
 
 use super::replies::{Failure, Pending};
 use super::{Client, OpenWireSession, State, detach};
-use crate::{Admitted, Config, Credentials, Denied, Output};
+use crate::{Admitted, Config, Credentials, Denied, Output, Protocol};
 
 /// A keep-alive this long after the last one, in ms, gives a spare connection its bytes before login back.
 const SPARE_KEEP_ALIVE_MS_MIN: i64 = 1000;
@@ -134,7 +134,7 @@ impl OpenWireSession {
             return self.close(refusal, out);
         };
         let (user, password) = (info.user_name.as_deref(), info.password.as_deref());
-        out.login = Some(Credentials::of(&self.config, user, password, info.client_id.as_deref()));
+        out.login = Some(Credentials::of(&self.config, Protocol::OpenWire, user, password, info.client_id.as_deref()));
         let client_id = info.client_id.as_ref().filter(|id| !id.is_empty()).map(detach);
         self.client = Client { id: detach(&id), client_id, ..Client::default() };
         self.state = State::Proving(Joining {

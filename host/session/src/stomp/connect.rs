@@ -4,7 +4,7 @@ use message::{Command, Connect, RefusalKind, Text};
 use wire::stomp::{self, Frame, Version};
 
 use super::{Failure, Pending, State, StompSession, own, push};
-use crate::{Admitted, Credentials, Denied, Output};
+use crate::{Admitted, Credentials, Denied, Output, Protocol};
 
 /// What CONNECTED says we are.
 const SERVER: &str = concat!("Jackfield/", env!("CARGO_PKG_VERSION"));
@@ -96,7 +96,7 @@ impl StompSession {
             .ok_or_else(|| illegal(format!("Invalid heart-beat header:{wish}")))?;
 
         let client_id = text("client-id").filter(|id| !id.is_empty());
-        out.login = Some(Credentials::of(&self.config, text("login"), text("passcode"), client_id));
+        out.login = Some(Credentials::of(&self.config, Protocol::Stomp, text("login"), text("passcode"), client_id));
         self.version = version;
         self.decoder.set_version(version);
         self.client_id = client_id.map(own);

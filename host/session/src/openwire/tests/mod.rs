@@ -30,6 +30,7 @@ fn config() -> Config {
     Config {
         broker: BrokerInfo { id: "ID:broker-1".into(), name: "house".into(), url: "tcp://house:61616".into() },
         remote: "tcp://10.0.0.1:5000".into(),
+        connector: "test".into(),
         certificate_subject: None,
         frame_bytes_max: 1 << 20,
         inactivity_ms: 30_000,
@@ -332,7 +333,7 @@ fn receipt_of(command: &Ask) -> Option<Receipt> {
     match command {
         Ask::Connect(connect) => connect.receipt,
         Ask::Subscribe(subscribe) => subscribe.receipt,
-        Ask::Publish(publish) => publish.receipt,
+        Ask::Publish(publish) | Ask::Forbidden { publish, .. } => publish.receipt,
         Ask::Ack(ack) => ack.receipt,
         Ask::Fence { receipt } => Some(*receipt),
         Ask::Unsubscribe { receipt, .. }

@@ -36,6 +36,7 @@ fn config() -> Config {
     Config {
         broker: BrokerInfo { id: "ID:host-1-2-0:1".into(), name: "test".into(), url: "stomp://host:1".into() },
         remote: "10.0.0.1:5".into(),
+        connector: "test".into(),
         certificate_subject: None,
         frame_bytes_max: 1024 * 1024,
         inactivity_ms: 30_000,
