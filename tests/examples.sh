@@ -13,7 +13,7 @@ languages=${*:-c go python rust}
 by_default=${*:+no}
 kept=${CARGO_TARGET_DIR:-$(dirname "$program")/..}/examples
 # The longest that all of them may take together, seconds; what does not fit is left out.
-bound=${EXAMPLES_SECONDS:-240}
+bound=${EXAMPLES_SECONDS:-120}
 here=$(cd "$(dirname "$0")/.." && pwd)
 
 # The policy's own build command says where its target folder is; a folder for all would be another one.

@@ -432,8 +432,8 @@ mod tests {
         shelf.ask(&cache, 1);
         let second = std::fs::metadata(shelf.entries().iter().find(|path| **path != first).expect("a second one"));
         let both = length + second.expect("an entry").len();
-        // The third fits if the oldest goes.
-        let cache = shelf.open(both + length / 2).expect("a cache");
+        // The third fits only if the oldest goes.
+        let cache = shelf.open(both).expect("a cache");
         shelf.ask(&cache, 2);
         assert!(cache.stats().evicted >= 1 && !first.exists(), "{:?}", cache.stats());
         let small = shelf.open(1000).expect("a cache");
