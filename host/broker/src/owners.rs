@@ -6,17 +6,16 @@
 //! ActiveMQ does not wait there, and two consumers may then work on one group.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
 use message::Record;
-use plugin::{ConsumerRow, GroupAssignment, GroupBatch, LEAVE, Member, MemberChange, Point};
+use plugin::{ConsumerRow, GroupAssignment, GroupBatch, LEAVE, Point};
 
 use crate::broker::{Broker, Timer};
 use crate::entry::Entry;
 use crate::groups::{Groups, NO_GROUP, Ownership};
 use crate::line::{Line, LineKind};
 use crate::pending::Place;
-use crate::policy::wanted;
+use crate::policy::{joined, wanted};
 use crate::slots::Key;
 
 impl Broker {
@@ -30,9 +29,7 @@ impl Broker {
             self.stats.policies_refused += 1;
             Box::new(plugin::native::Sticky::new())
         });
-        let joined: Vec<_> =
-            line.members.iter().filter_map(|key| self.member(*key)).map(MemberChange::Joined).collect();
-        policy.members_changed(&joined);
+        policy.members_changed(&joined(&self.consumers, line));
         policy
     }
 
@@ -51,17 +48,6 @@ impl Broker {
                 self.retired.group_policy(groups);
             }
         }
-    }
-
-    /// A consumer as policies hear of it.
-    pub(crate) fn member(&self, key: Key) -> Option<Member> {
-        let consumer = self.consumers.get(key)?;
-        Some(Member {
-            slot: key.index,
-            client_id: Arc::from(consumer.client_id.as_deref().unwrap_or_default()),
-            selector: consumer.selector.as_ref().map(|selector| Arc::from(&**selector.text())),
-            is_network: consumer.network,
-        })
     }
 
     /// Gives a group to a consumer: at once if nothing of it is in flight elsewhere. True if so.

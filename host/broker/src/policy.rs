@@ -7,7 +7,7 @@ use plugin::{Member, MemberChange, Point, PolicyHost};
 use crate::broker::Broker;
 use crate::consumer::Consumer;
 use crate::line::{Line, LineKind};
-use crate::slots::Key;
+use crate::slots::{Key, Slots};
 
 impl Broker {
     /// Asks for the policy that a queue is to have; the native one serves where it cannot be had.
@@ -43,8 +43,7 @@ impl Broker {
             }
             self.make_policy(key);
             let Some(line) = self.lines.get_mut(key) else { continue };
-            let members = line.members.iter().filter_map(|key| self.consumers.get(*key).map(|found| (*key, found)));
-            line.changes = members.map(|(key, consumer)| MemberChange::Joined(member(key, consumer))).collect();
+            line.changes = joined(&self.consumers, line);
             self.mark(key);
         }
     }
@@ -53,6 +52,12 @@ impl Broker {
 /// The name of the policy that a destination is to have whose settings say `wish`.
 pub(crate) fn wanted(policies: &dyn PolicyHost, point: Point, wish: &str, destination: &str) -> Arc<str> {
     policies.bound(point, destination).map_or_else(|| wish.into(), Into::into)
+}
+
+/// All members of a line as a policy that is new there is told of them.
+pub(crate) fn joined(consumers: &Slots<Consumer>, line: &Line) -> Vec<MemberChange> {
+    let members = line.members.iter().filter_map(|key| consumers.get(*key).map(|found| (*key, found)));
+    members.map(|(key, consumer)| MemberChange::Joined(member(key, consumer))).collect()
 }
 
 /// A consumer as its policy is told of it.

@@ -26,6 +26,8 @@ use aws_lc_rs::{digest, hmac, rand};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::recording::hex;
+
 /// Begins each entry; another form gets another one.
 const MAGIC: &[u8; 16] = b"jackfield-cwasm1";
 /// Bytes of a seal.
@@ -281,10 +283,6 @@ fn make_secret(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    crate::recording::hex(bytes)
 }
 
 /// What the engine says about itself, in a form that is the same in every run.
