@@ -116,30 +116,49 @@ TOML
     rm "$home/$1.in"
 }
 
+# Runs a suite, shows what it says and remembers the cases that failed: they are said once more at the very end, below the
+# broker's log, where a reader of a shortened log finds them.
+failed=
+suite() { # suite NAME COMMAND…
+    name=$1
+    shift
+    mkfifo "$home/$name.lines"
+    tee "$home/$name.cases" <"$home/$name.lines" &
+    shown=$!
+    ended=0
+    "$@" >"$home/$name.lines" 2>&1 || ended=$?
+    wait "$shown"
+    rm "$home/$name.lines"
+    [ "$ended" = 0 ] || failed="$failed
+$name ended with $ended: $(grep -A 3 '^FAIL' "$home/$name.cases" || tail -n 3 "$home/$name.cases")"
+}
+
 ./certificates.sh "$home"
 configure 0 0
 start
-status=0
 # XA is not served yet; every other case is.
-jms/run.sh "tcp://$openwire" --skip xa. || status=1
-stomp/run.sh "${stomp%:*}" "${stomp##*:}" || status=1
+suite jms jms/run.sh "tcp://$openwire" --skip xa.
+suite stomp stomp/run.sh "${stomp%:*}" "${stomp##*:}"
 
 echo "over TLS, with client certificates"
 stores="-Djavax.net.ssl.trustStore=$home/trust.p12 -Djavax.net.ssl.trustStorePassword=interop"
 stores="$stores -Djavax.net.ssl.keyStore=$home/client.p12 -Djavax.net.ssl.keyStorePassword=interop"
-JAVA_TOOL_OPTIONS=$stores jms/run.sh "ssl://$openwire_ssl" --only messages. --only tx. --only durable. --only load. || status=1
+suite jms-over-tls env JAVA_TOOL_OPTIONS="$stores" jms/run.sh "ssl://$openwire_ssl" \
+    --only messages. --only tx. --only durable. --only load.
 . ./cache.sh
-PYTHONDONTWRITEBYTECODE=1 "$cache/venv/bin/python" stomp/python/suite.py "${stomp_ssl%:*}" "${stomp_ssl##*:}" \
-    --tls "$home/ca.pem" "$home/client.pem" "$home/client.key" || status=1
+export PYTHONDONTWRITEBYTECODE=1
+python="$cache/venv/bin/python"
+suite stomp-over-tls "$python" stomp/python/suite.py "${stomp_ssl%:*}" "${stomp_ssl##*:}" \
+    --tls "$home/ca.pem" "$home/client.pem" "$home/client.key"
 
 configure "${openwire##*:}" "${stomp##*:}"
 for mode in restart-queue restart-durable restart-failover restart-groups; do
-    through_a_kill "$mode" || { echo "FAIL $mode"; status=1; }
+    suite "$mode" through_a_kill "$mode"
 done
 kill -9 "$broker"
 wait "$broker" 2>/dev/null || true
 rm -rf "$home/data" "$home/restart-failover.in"
-through_a_failover restart-failover || { echo "FAIL restart-failover in a pair"; status=1; }
+suite restart-failover-in-a-pair through_a_failover restart-failover
 
 # The same program with users and rights.
 rm -rf "$home/data"
@@ -167,11 +186,9 @@ topic = "ActiveMQ.Advisory.>"
 read = ["*"]
 TOML
 start
-jms/run.sh "tcp://$openwire" secured || status=1
-. ./cache.sh
-"$cache/venv/bin/python" stomp/python/suite.py "${stomp%:*}" "${stomp##*:}" --secured || status=1
-if [ "$status" != 0 ]; then
-    echo "the broker's log:"
-    tail -n 50 "$home/log"
+suite jms-secured jms/run.sh "tcp://$openwire" secured
+suite stomp-secured "$python" stomp/python/suite.py "${stomp%:*}" "${stomp##*:}" --secured
+if [ -n "$failed" ]; then
+    printf "the broker's log:\n%s\nfailed:%s\n" "$(tail -n 50 "$home/log")" "$failed"
+    exit 1
 fi
-exit "$status"

@@ -16,7 +16,7 @@ import (
 type version = stomp.Version
 
 const (
-	wait  = 10 * time.Second       // how long a thing that must happen may take
+	wait  = 30 * time.Second       // how long a thing that must happen may take
 	quiet = 600 * time.Millisecond // how long nothing may happen before it counts as "does not happen"
 )
 

@@ -47,7 +47,7 @@ func tenByTen(b *broker, persistent string) {
 		}()
 	}
 	seen := map[string]bool{}
-	end := time.After(25 * time.Second)
+	end := time.After(wait)
 	for len(seen) < 10*each {
 		select {
 		case body := <-got:

@@ -14,7 +14,7 @@ import (
 )
 
 // limit is how long a case may take. The library waits for ever in some places after an ERROR.
-const limit = 30 * time.Second
+const limit = 60 * time.Second
 
 type testCase struct {
 	name string

@@ -7,7 +7,7 @@ import time
 import secure
 from failure import Failure, check, equal
 
-WAIT = 10.0
+WAIT = 30.0
 ANY = object()
 UNESCAPE = {"\\n": "\n", "\\c": ":", "\\\\": "\\", "\\r": "\r"}
 

@@ -24,7 +24,7 @@ final class Case implements AutoCloseable {
     static boolean failover;
     /** Distinguishes runs, so that a broker with old data serves a new run. */
     static final String RUN = Long.toString(System.currentTimeMillis(), 36);
-    static final long WAIT = 5000;
+    static final long WAIT = 30000;
     /** Multiplies the bounds on a slow machine. */
     static int slow = 1;
     /** How long a case waits before it believes that nothing comes. */
@@ -79,14 +79,14 @@ final class Case implements AutoCloseable {
         }
         String target = inner.length() == 0 ? url : url + (url.contains("?") ? "&" : "?") + inner;
         if (!failover) return target;
-        return "failover:(" + target + ")?timeout=5000&startupMaxReconnectAttempts=3"
+        return "failover:(" + target + ")?timeout=30000&startupMaxReconnectAttempts=3"
             + (outer.length() == 0 ? "" : "&" + outer);
     }
 
     static ActiveMQConnectionFactory factory(String options) {
         ActiveMQConnectionFactory factory = new ActiveMQConnectionFactory(address(options));
         factory.setTrustAllPackages(true);
-        factory.setConnectResponseTimeout(5000);
+        factory.setConnectResponseTimeout(30000);
         return factory;
     }
 

@@ -19,10 +19,10 @@ final class Load {
     private Load() {}
 
     static void cases(Runner r) {
-        r.add("load.10x10.auto", 30, c -> many(c, 10, 10, 200, Session.AUTO_ACKNOWLEDGE));
-        r.add("load.10x10.transacted", 30, c -> many(c, 10, 10, 100, Session.SESSION_TRANSACTED));
-        r.add("load.order-per-producer", 30, c -> many(c, 10, 1, 200, Session.AUTO_ACKNOWLEDGE));
-        r.add("load.async-sends-in-order", 30, c -> {
+        r.add("load.10x10.auto", c -> many(c, 10, 10, 200, Session.AUTO_ACKNOWLEDGE));
+        r.add("load.10x10.transacted", c -> many(c, 10, 10, 100, Session.SESSION_TRANSACTED));
+        r.add("load.order-per-producer", c -> many(c, 10, 1, 200, Session.AUTO_ACKNOWLEDGE));
+        r.add("load.async-sends-in-order", c -> {
             ActiveMQConnection one = c.connect("jms.useAsyncSend=true");
             Session session = c.auto(one);
             MessageConsumer consumer = c.auto(c.connect()).createConsumer(c.queue());
@@ -30,7 +30,7 @@ final class Load {
             for (int i = 0; i < 3000; i++) producer.send(session.createTextMessage("m" + i));
             c.expect(consumer, Case.numbered("m", 3000));
         });
-        r.add("load.consumers-come-and-go", 30, c -> {
+        r.add("load.consumers-come-and-go", c -> {
             c.put(c.queue(), Case.numbered("m", 300));
             Map<String, Integer> seen = new ConcurrentHashMap<>();
             ExecutorService pool = Executors.newFixedThreadPool(4);

@@ -32,7 +32,7 @@ final class Pulling {
             long start = System.nanoTime();
             Check.absent(consumer.receive(300), "message");
             long took = (System.nanoTime() - start) / 1_000_000;
-            Check.that(took >= 250 && took < 2500, "receive(300) took " + took + " ms");
+            Check.that(took >= 250, "receive(300) took " + took + " ms");
             c.put(c.queue(), "a");
             c.expect(consumer, "a");
             Check.absent(consumer.receive(100), "message");

@@ -1,3 +1,6 @@
+import jakarta.jms.Destination;
+import jakarta.jms.InvalidDestinationException;
+import jakarta.jms.JMSException;
 import jakarta.jms.Message;
 import jakarta.jms.MessageConsumer;
 import jakarta.jms.MessageProducer;
@@ -70,7 +73,7 @@ final class Restart {
         while (true) {
             try {
                 return clientId == null ? c.connect() : c.connectAs(clientId, "");
-            } catch (jakarta.jms.JMSException e) {
+            } catch (JMSException e) {
                 if (System.nanoTime() > end) throw e;
                 Thread.sleep(200);
             }
@@ -188,7 +191,7 @@ final class Restart {
         c.nothing(even, "after the last selected one");
         c.put(topic, "live");
         c.expect(all, "live");
-        Check.fails(jakarta.jms.InvalidDestinationException.class, () -> after.unsubscribe("gone"), "the removed subscription");
+        Check.fails(InvalidDestinationException.class, () -> after.unsubscribe("gone"), "the removed subscription");
     }
 
     /** Prepared branches survive, are listed and can be finished either way; unprepared ones are gone. */
@@ -254,9 +257,10 @@ final class Restart {
         int txBefore = seenTx.size();
         await(() -> seen.size() > seenBefore + 100 && seenTx.size() > txBefore + 20, 60,
             () -> "after the restart only " + (seen.size() - seenBefore) + " and " + (seenTx.size() - txBefore) + " more came; faults " + faults);
-        // The temporary queue was restored by its owner and is served again.
-        Case.send(plain, temporary, "reply");
-        await(() -> replies.containsKey("reply"), 10, () -> "the temporary queue is not served after the restart");
+        // The temporary queue is restored by its owner, who may come back after those who are heard above; until then nobody
+        // can send to it.
+        await(() -> sent(plain, temporary, "reply"), 30, () -> "the temporary queue is not there after the restart");
+        await(() -> replies.containsKey("reply"), 30, () -> "the temporary queue is not served after the restart");
         going.set(false);
         for (Thread t : producers) t.join(30000);
         await(() -> missing(confirmed, "plain", seen) == 0 && missing(confirmed, "tx", seenTx, doubtful) == 0, 30,
@@ -279,7 +283,7 @@ final class Restart {
         return policy;
     }
 
-    private static ActiveMQConnection started(Case c, ActiveMQConnectionFactory factory) throws jakarta.jms.JMSException {
+    private static ActiveMQConnection started(Case c, ActiveMQConnectionFactory factory) throws JMSException {
         ActiveMQConnection one = c.fresh(factory);
         one.start();
         return one;
@@ -321,12 +325,12 @@ final class Restart {
                     session.commit();
                     batch.forEach(text -> seen.merge(text, 1, Integer::sum));
                     quiet = first == null ? quiet + 1 : 0;
-                } catch (jakarta.jms.JMSException e) {
+                } catch (JMSException e) {
                     rolledBack.incrementAndGet();
                     if (committing) doubtful.addAll(batch);
                     try {
                         session.rollback();
-                    } catch (jakarta.jms.JMSException again) {
+                    } catch (JMSException again) {
                         // The next receive begins anew.
                     }
                 }
@@ -352,11 +356,21 @@ final class Restart {
         return confirmed.stream().filter(t -> t.startsWith(kind + " ") && !seen.containsKey(t) && !doubtful.contains(t)).count();
     }
 
-    private interface Condition {
-        boolean holds();
+    /** Whether there is a destination to send to. */
+    private static boolean sent(Session session, Destination destination, String text) throws JMSException {
+        try {
+            Case.send(session, destination, text);
+            return true;
+        } catch (InvalidDestinationException e) {
+            return false;
+        }
     }
 
-    private static void await(Condition condition, int seconds, java.util.function.Supplier<String> otherwise) throws InterruptedException {
+    private interface Condition {
+        boolean holds() throws Exception;
+    }
+
+    private static void await(Condition condition, int seconds, java.util.function.Supplier<String> otherwise) throws Exception {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
         while (!condition.holds()) {
             Check.that(System.nanoTime() < end, otherwise.get());

@@ -13,7 +13,10 @@ final class Runner {
         void run(Case c) throws Exception;
     }
 
-    private record Entry(String name, int seconds, Body body) {}
+    /** How long a case may take: a bound on what hangs, far beyond what a case takes on a busy machine. */
+    private static final int SECONDS = 60;
+
+    private record Entry(String name, Body body) {}
 
     private final List<Entry> entries = new ArrayList<>();
     private final List<String> only;
@@ -29,13 +32,8 @@ final class Runner {
     }
 
     void add(String name, Body body) {
-        add(name, 10, body);
-    }
-
-    /** A case with its own bound in seconds. */
-    void add(String name, int seconds, Body body) {
         if (skip.stream().anyMatch(name::startsWith)) return;
-        if (only.isEmpty() || only.stream().anyMatch(name::startsWith)) entries.add(new Entry(name, seconds, body));
+        if (only.isEmpty() || only.stream().anyMatch(name::startsWith)) entries.add(new Entry(name, body));
     }
 
     int run() throws InterruptedException {
@@ -81,10 +79,10 @@ final class Runner {
                 entry.body.run(c);
                 return null;
             });
-            work.get((long) entry.seconds * Case.slow, TimeUnit.SECONDS);
+            work.get((long) SECONDS * Case.slow, TimeUnit.SECONDS);
             return null;
         } catch (TimeoutException e) {
-            StringBuilder at = new StringBuilder("not done within " + entry.seconds * Case.slow + " s");
+            StringBuilder at = new StringBuilder("not done within " + SECONDS * Case.slow + " s");
             c.lastStep().ifPresent(s -> at.append(", last step: ").append(s));
             return new AssertionError(at.toString());
         } catch (ExecutionException e) {

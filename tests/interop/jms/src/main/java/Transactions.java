@@ -148,7 +148,7 @@ final class Transactions {
             session.commit();
             Check.same(List.of(), c.drain(c.queue()), "left over");
         });
-        r.add("tx.large-one", 20, c -> {
+        r.add("tx.large-one", c -> {
             Session session = c.transacted(c.connect());
             MessageConsumer consumer = session.createConsumer(c.queue());
             String pad = "p".repeat(1000);

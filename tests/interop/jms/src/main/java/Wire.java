@@ -68,7 +68,7 @@ final class Wire {
             for (int i = 50; i < 150; i++) producer.send(session.createTextMessage(i + pad));
             for (int i = 0; i < 150; i++) c.expect(consumer, i + pad);
         });
-        r.add("wire.idle-keepalive", 15, c -> {
+        r.add("wire.idle-keepalive", c -> {
             ActiveMQConnection one = c.connect("wireFormat.maxInactivityDuration=1500&wireFormat.maxInactivityDurationInitalDelay=500");
             Session session = c.auto(one);
             MessageConsumer consumer = session.createConsumer(c.queue());
