@@ -81,6 +81,20 @@ fn three_brokers_share_a_directory_with_the_lease_in_a_database() {
     three_brokers_share(&server.url(), &lease_only(&server.url()));
 }
 
+/// A broker that is started before its database serves, as after a power cut of all machines, waits for it.
+#[test]
+fn a_database_that_is_starting_is_waited_for() {
+    let mut server = Server::start(Engine::Postgres);
+    server.kill();
+    server.start_not_ready();
+    let shared = Shared::new();
+    let a = shared.start_with("a", &in_database(&server.url()));
+    a.await_log("is not ready yet");
+    assert!(!a.has_said("ready"));
+    server.serve();
+    a.await_word("ready");
+}
+
 /// Sends one message after another, each when the one before is confirmed, until the connection ends.
 fn send_on(mut client: Stomp, confirmed: Arc<AtomicUsize>) {
     for number in 0.. {

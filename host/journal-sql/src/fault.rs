@@ -20,6 +20,27 @@ pub(crate) enum Fault {
     },
 }
 
+/// Why a piece of work ended, where more than the database may be the reason.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The database: it may be tried again, as its verdict says.
+    Fault(Fault),
+    /// What was found there.
+    Error(JournalError),
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Broken {
+        Broken::Fault(fault)
+    }
+}
+
+impl From<JournalError> for Broken {
+    fn from(error: JournalError) -> Broken {
+        Broken::Error(error)
+    }
+}
+
 /// What to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -52,6 +73,11 @@ impl Fault {
             Ok(code) if code < 100_000 && said.code().is_some_and(|text| text.len() != 5) => sqlite(code & 0xff),
             _ => postgres(&code),
         }
+    }
+
+    /// Whether the server is there and says that it may serve later.
+    pub(crate) fn is_not_yet(&self) -> bool {
+        matches!(self, Fault::Database(sqlx::Error::Database(_))) && self.verdict() == Verdict::Again
     }
 
     /// What whoever looks after the broker may do about it.

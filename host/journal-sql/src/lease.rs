@@ -20,9 +20,9 @@ use journal::JournalError;
 
 use crate::Address;
 use crate::dialect::{Dialect, LOCK};
-use crate::fault::Fault;
-use crate::schema::{self, Refused};
-use crate::session::{Desk, Line, Session, Value, bytes, number, text, within};
+use crate::fault::{Broken, Fault};
+use crate::schema;
+use crate::session::{Desk, Line, Patience, Session, Value, bytes, number, text, within};
 
 /// Longest time for one statement of the lease.
 const STATEMENT_MAX: Duration = Duration::from_secs(10);
@@ -73,20 +73,23 @@ impl SqlLease {
         let line = Line::new(lease.address.clone(), dialect);
         let (opened, may_create) = (line.clone(), lease.create_tables);
         let made = desk.run(async move {
-            let mut taken = opened.take().await?;
-            schema::lock(&opened, &mut taken.session, may_create).await?;
-            taken.keep();
-            Ok(())
+            let patience = Patience::new();
+            loop {
+                match made(&opened, may_create).await {
+                    Err(broken) => patience.wait(broken, &opened).await?,
+                    made => break made,
+                }
+            }
         });
         match made {
             Some(Ok(())) => {}
-            Some(Err(Refused::Fault(fault))) => {
+            Some(Err(Broken::Fault(fault))) => {
                 return Err(io(format!("{fault}; {}", fault.remedy(lease.address.kind()))));
             }
-            Some(Err(Refused::Error(JournalError::Foreign { cause, .. } | JournalError::Io { cause, .. }))) => {
+            Some(Err(Broken::Error(JournalError::Foreign { cause, .. } | JournalError::Io { cause, .. }))) => {
                 return Err(io(cause));
             }
-            Some(Err(Refused::Error(error))) => return Err(io(error.to_string())),
+            Some(Err(Broken::Error(error))) => return Err(io(error.to_string())),
             None => return Err(io("a thread of it panicked".into())),
         }
         let id = id(&lease.holder);
@@ -218,6 +221,13 @@ impl Lock for SqlLease {
             one_row(&line, &statement, vec![Value::Text(id)]).await
         });
     }
+}
+
+async fn made(line: &Line, may_create: bool) -> Result<(), Broken> {
+    let mut taken = line.take().await?;
+    schema::lock(line, &mut taken.session, may_create).await?;
+    taken.keep();
+    Ok(())
 }
 
 async fn read(line: &Line) -> Result<Row, Fault> {

@@ -34,12 +34,11 @@ use message::{Loaded, LogId, Record, Sequence};
 
 use crate::append::{Failed, Outage, ROWS_MAX, TRANSACTION_MAX, Writer, padded, width};
 use crate::dialect::{Dialect, JOURNAL};
-use crate::fault::{Fault, Verdict};
+use crate::fault::{Broken, Fault, Verdict};
 use crate::front::Front;
 use crate::plan::{Plan, State};
-use crate::recovery::{Broken, Known, Stretch};
-use crate::schema::Refused;
-use crate::session::{Desk, Line, Session, Value, bytes, number, unsigned, within};
+use crate::recovery::{Known, Stretch};
+use crate::session::{Desk, Line, Patience, Session, Value, bytes, number, unsigned, within};
 
 pub use address::{Address, AddressError, Kind};
 pub use lease::{Lease, SqlLease};
@@ -47,12 +46,8 @@ pub use schema::check_prefix;
 
 /// How often the database is asked how much our tables take.
 const SIZE_ASKED: Duration = Duration::from_secs(10);
-/// Between two tries to open the journal while somebody else is in its way.
-const PAUSE: Duration = Duration::from_millis(250);
 /// Between two looks whether an append is over.
 const SEARCH_PAUSE: Duration = Duration::from_millis(1);
-/// How long whoever is in the way of opening is waited for: a transaction of the last broker that is not over.
-const OPEN_MAX: Duration = Duration::from_secs(60);
 
 /// Where the journal is and how it is used.
 #[derive(Clone, Debug)]
@@ -113,21 +108,18 @@ impl SqlJournal {
         let line = Line::new(config.address.clone(), dialect.clone());
         let (opened_line, create, lease) = (line.clone(), config.create_tables, config.lease.clone());
         let opened = desk.run(async move {
-            let begun = Instant::now();
+            let patience = Patience::new();
             loop {
                 match open(&opened_line, create, lease.as_deref()).await {
-                    Err(Opening::Fault(fault)) if is_in_the_way(&fault) && begun.elapsed() < OPEN_MAX => {
-                        tracing::warn!("database {} is not free yet: {fault}; it is tried again", opened_line.address);
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    other => break other,
+                    Err(broken) => patience.wait(broken, &opened_line).await?,
+                    opened => break opened,
                 }
             }
         });
         let state = match opened {
             Some(Ok(state)) => state,
-            Some(Err(Opening::Error(error))) => return Err(error),
-            Some(Err(Opening::Fault(fault))) => return Err(fault.to_error("open the journal in", &config.address)),
+            Some(Err(Broken::Error(error))) => return Err(error),
+            Some(Err(Broken::Fault(fault))) => return Err(fault.to_error("open the journal in", &config.address)),
             None => return Err(panicked()),
         };
         let reads = Line::new(config.address.clone(), dialect);
@@ -371,47 +363,12 @@ impl fmt::Debug for SqlJournal {
     }
 }
 
-/// Why the journal was not opened.
-enum Opening {
-    Fault(Fault),
-    Error(JournalError),
-}
-
-impl From<Fault> for Opening {
-    fn from(fault: Fault) -> Opening {
-        Opening::Fault(fault)
-    }
-}
-
-impl From<Refused> for Opening {
-    fn from(refused: Refused) -> Opening {
-        match refused {
-            Refused::Fault(fault) => Opening::Fault(fault),
-            Refused::Error(error) => Opening::Error(error),
-        }
-    }
-}
-
-impl From<Broken> for Opening {
-    fn from(broken: Broken) -> Opening {
-        match broken {
-            Broken::Fault(fault) => Opening::Fault(fault),
-            Broken::Error(error) => Opening::Error(error),
-        }
-    }
-}
-
-/// Whether the server is there, and another transaction is in the way.
-fn is_in_the_way(fault: &Fault) -> bool {
-    matches!(fault, Fault::Database(sqlx::Error::Database(_))) && fault.verdict() == Verdict::Again
-}
-
-async fn open(line: &Line, may_create: bool, lease: Option<&str>) -> Result<State, Opening> {
+async fn open(line: &Line, may_create: bool, lease: Option<&str>) -> Result<State, Broken> {
     let mut taken = line.take().await?;
     schema::journal(line, &mut taken.session, may_create).await?;
     if !within(TRANSACTION_MAX, begin_epoch(line, &mut taken.session, lease)).await? {
         let why = "the lease on it was taken over before the journal was opened".into();
-        return Err(Opening::Error(JournalError::Fenced { why }));
+        return Err(Broken::Error(JournalError::Fenced { why }));
     }
     // After that nobody else changes it.
     let state = recovery::state(line, &mut taken.session).await?;

@@ -5,7 +5,7 @@ use journal::{JournalError, Recovered, format};
 use message::{Fact, LogId, Record, Sequence, Text};
 
 use crate::append::TRANSACTION_MAX;
-use crate::fault::Fault;
+use crate::fault::{Broken, Fault};
 use crate::front::Front;
 use crate::keys;
 use crate::plan::State;
@@ -13,25 +13,6 @@ use crate::session::{Line, Session, Value, bytes, number, unsigned, within};
 
 /// Entries that are read at once.
 const ENTRIES_PER_READ: usize = 10_000;
-
-/// Why reading ended.
-#[derive(Debug)]
-pub(crate) enum Broken {
-    Fault(Fault),
-    Error(JournalError),
-}
-
-impl From<Fault> for Broken {
-    fn from(fault: Fault) -> Broken {
-        Broken::Fault(fault)
-    }
-}
-
-impl From<JournalError> for Broken {
-    fn from(error: JournalError) -> Broken {
-        Broken::Error(error)
-    }
-}
 
 /// The state of the journal of this epoch, from its row and its facts.
 pub(crate) async fn state(line: &Line, session: &mut Session) -> Result<State, Broken> {

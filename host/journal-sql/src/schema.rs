@@ -8,27 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use journal::JournalError;
 
 use crate::dialect::{BODIES, ENTRIES, FACTS, JOURNAL, LOCK, Table};
-use crate::fault::Fault;
+use crate::fault::{Broken, Fault};
 use crate::session::{Line, Session, Value, number, text, unsigned};
 
 /// Version of tables and keys. The values in them have versions of their own.
 pub(crate) const FORMAT: u64 = 1;
 
-/// Why tables are not used.
-#[derive(Debug)]
-pub(crate) enum Refused {
-    Error(JournalError),
-    Fault(Fault),
-}
-
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Refused {
-        Refused::Fault(fault)
-    }
-}
-
 /// Sees to it that the tables of the journal are there, and ours.
-pub(crate) async fn journal(line: &Line, session: &mut Session, may_create: bool) -> Result<(), Refused> {
+pub(crate) async fn journal(line: &Line, session: &mut Session, may_create: bool) -> Result<(), Broken> {
     let tables = [JOURNAL, BODIES, ENTRIES, FACTS];
     let missing = check(line, session, &tables, may_create).await?;
     let dialect = &line.dialect;
@@ -38,10 +25,10 @@ pub(crate) async fn journal(line: &Line, session: &mut Session, may_create: bool
             let found = unsigned(row, 0)?;
             return match found {
                 FORMAT => Ok(()),
-                0 => Err(Refused::Error(foreign(line, "its version is 0"))),
+                0 => Err(Broken::Error(foreign(line, "its version is 0"))),
                 _ => {
                     let found = u32::try_from(found).unwrap_or(u32::MAX);
-                    Err(Refused::Error(JournalError::Newer { found, known: FORMAT as u32 }))
+                    Err(Broken::Error(JournalError::Newer { found, known: FORMAT as u32 }))
                 }
             };
         }
@@ -51,7 +38,7 @@ pub(crate) async fn journal(line: &Line, session: &mut Session, may_create: bool
                 if !session.query(&any, Vec::new()).await?.is_empty() {
                     let cause =
                         format!("{} has rows, and {} has no version", dialect.table(table), dialect.table(&JOURNAL));
-                    return Err(Refused::Error(foreign(line, &cause)));
+                    return Err(Broken::Error(foreign(line, &cause)));
                 }
             }
         }
@@ -66,7 +53,7 @@ pub(crate) async fn journal(line: &Line, session: &mut Session, may_create: bool
 }
 
 /// The same for the table of the lease.
-pub(crate) async fn lock(line: &Line, session: &mut Session, may_create: bool) -> Result<(), Refused> {
+pub(crate) async fn lock(line: &Line, session: &mut Session, may_create: bool) -> Result<(), Broken> {
     let dialect = &line.dialect;
     if check(line, session, &[LOCK], may_create).await? == 1 {
         session.raw(&dialect.create(&LOCK)).await?;
@@ -86,7 +73,7 @@ pub(crate) async fn lock(line: &Line, session: &mut Session, may_create: bool) -
 }
 
 /// How many of these tables are missing; an error if one is not ours, or missing and not to be made.
-async fn check(line: &Line, session: &mut Session, tables: &[Table], may_create: bool) -> Result<usize, Refused> {
+async fn check(line: &Line, session: &mut Session, tables: &[Table], may_create: bool) -> Result<usize, Broken> {
     let dialect = &line.dialect;
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in session.query(&dialect.columns(), Vec::new()).await? {
@@ -101,14 +88,14 @@ async fn check(line: &Line, session: &mut Session, tables: &[Table], may_create:
             Some(columns) if *columns == ours => {}
             Some(columns) => {
                 let columns = columns.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                return Err(Refused::Error(foreign(line, &format!("table {name} has other columns: {columns}"))));
+                return Err(Broken::Error(foreign(line, &format!("table {name} has other columns: {columns}"))));
             }
         }
     }
     match missing.first() {
         Some(name) if !may_create => {
             let cause = format!("table {name} is missing and create_tables_on_startup is false; create it or allow it");
-            Err(Refused::Error(JournalError::Io { attempt: "use", place: format!("database {}", line.address), cause }))
+            Err(Broken::Error(JournalError::Io { attempt: "use", place: format!("database {}", line.address), cause }))
         }
         _ => Ok(missing.len()),
     }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyRow};
 use sqlx::{AnyConnection, Arguments as _, AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _};
@@ -13,10 +13,14 @@ use tokio::runtime::Runtime;
 
 use crate::address::{Address, Kind};
 use crate::dialect::Dialect;
-use crate::fault::Fault;
+use crate::fault::{Broken, Fault};
 
 /// Longest time for a connection to come about.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long a server is waited for that answers and is not ready …
+const READY_MAX: Duration = Duration::from_secs(60);
+/// … and how long between two questions.
+const READY_PAUSE: Duration = Duration::from_millis(250);
 /// Fewest bytes that a statement may have: MySQL's `max_allowed_packet` must allow it.
 const PACKET_BYTES_MIN: i64 = 4 << 20;
 
@@ -218,6 +222,30 @@ impl Taken {
 pub(crate) async fn within<T>(patience: Duration, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     let done = tokio::time::timeout(patience, work).await;
     done.unwrap_or(Err(Fault::Late { seconds: patience.as_secs() }))
+}
+
+/// Patience with a server that answers that it cannot serve yet: it is being started, its cluster has no majority, or a
+/// transaction of the last broker is not over. One that does not answer is an error at once, since its address may be wrong.
+pub(crate) struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Patience {
+        Patience { until: Instant::now() + READY_MAX }
+    }
+
+    /// Returns after a pause when it is worth another try; else gives back why it failed.
+    pub(crate) async fn wait(&self, broken: Broken, line: &Line) -> Result<(), Broken> {
+        match broken {
+            Broken::Fault(fault) if fault.is_not_yet() && Instant::now() < self.until => {
+                tracing::warn!("database {} is not ready yet: {fault}; it is asked again", line.address);
+                tokio::time::sleep(READY_PAUSE).await;
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
 }
 
 /// The thread on which the connections work. Whoever calls waits for its answer and may be any thread, one of another

@@ -68,6 +68,28 @@ impl Server {
 
     /// Starts on the same folder and port.
     pub(crate) fn start_again(&mut self) {
+        // It listens before it lets anybody in.
+        match self.engine {
+            Engine::Postgres => self.spawn(&[], "ready to accept connections"),
+            Engine::MariaDb => self.spawn(&[], "ready for connections"),
+        }
+    }
+
+    /// Starts a PostgreSQL that answers everybody that it cannot serve yet, until [`Server::serve`]: one that waits for the
+    /// log of a master.
+    pub(crate) fn start_not_ready(&mut self) {
+        assert_eq!(self.engine, Engine::Postgres);
+        fs::write(self.data().join("standby.signal"), "").expect("a file");
+        self.spawn(&["-c", "hot_standby=off"], "entering standby mode");
+    }
+
+    /// Has it serve from now on.
+    pub(crate) fn serve(&self) {
+        run(as_user("postgres", &tool("pg_ctl")).args(["promote", "-D"]).arg(self.data()));
+    }
+
+    /// Starts a process and waits until its log says that it is `ready`.
+    fn spawn(&mut self, more: &[&str], ready: &str) {
         let data = self.data();
         let mut command = match self.engine {
             Engine::Postgres => {
@@ -86,16 +108,12 @@ impl Server {
                 command
             }
         };
+        command.args(more);
         let path = self.home.path().join("log");
         let log = fs::File::options().create(true).append(true).open(&path).expect("a log");
         let said_before = fs::metadata(&path).map_or(0, |about| about.len() as usize);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log).current_dir("/");
         self.child = Some(command.spawn().expect("the server starts"));
-        // It listens before it lets anybody in.
-        let ready = match self.engine {
-            Engine::Postgres => "ready to accept connections",
-            Engine::MariaDb => "ready for connections",
-        };
         let log = || fs::read(&path).map(|log| String::from_utf8_lossy(&log).into_owned()).unwrap_or_default();
         let begun = Instant::now();
         while !log().get(said_before..).is_some_and(|said| said.contains(ready)) {
