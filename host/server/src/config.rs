@@ -24,7 +24,8 @@ pub struct Config {
     pub inspector: Option<Arc<dyn Inspector>>,
     /// Batches of commands one connection may have on the way to the core.
     pub batches_in_flight_max: usize,
-    /// Bytes that may wait for the journal's writer; above it no commands are taken.
+    /// Bytes that may wait for the journal's writer; above it no persistent messages are taken, at twice as many no commands
+    /// at all. Not zero.
     pub journal_backlog_bytes_max: u64,
     /// Bytes encoded for one socket before it must take some.
     pub write_buffer_bytes_max: usize,

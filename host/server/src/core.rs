@@ -13,7 +13,7 @@ use broker::{Broker, KeepId, LoadId};
 use message::{Command, ConnectionKey, Event, Position, Sequence};
 use rustc_hash::FxHashMap;
 
-use crate::inbox::{Batch, Content, Inbox, Input};
+use crate::inbox::{Batch, Content, Inbox, Input, Takes};
 use crate::outbox::Outbox;
 use crate::queue::Queue;
 use crate::{observer, report};
@@ -120,7 +120,7 @@ impl Core {
         let Ok(machine) = self.machine.try_lock() else { return false };
         let Step { due, append } = self.step(machine, may_append);
         let early = due.is_some_and(|due| due < self.sleeps_until_ms.load(Ordering::Relaxed));
-        if early || !self.inbox.is_empty(self.takes_batches()) {
+        if early || !self.inbox.is_empty(self.takes()) {
             self.inbox.wake();
         }
         append
@@ -134,14 +134,14 @@ impl Core {
             }
             let now = now_ms();
             let due = machine.broker.poll_timeout().unwrap_or(i64::MAX).min(now + SLEEP_MAX_MS);
-            if due <= now || !self.inbox.is_empty(self.takes_batches()) {
+            if due <= now || !self.inbox.is_empty(self.takes()) {
                 self.step(machine, false);
                 continue;
             }
             // Before the lock is released: who makes the next step sees it.
             self.sleeps_until_ms.store(due, Ordering::Relaxed);
             drop(machine);
-            self.inbox.wait(|| self.takes_batches(), Duration::from_millis((due - now).unsigned_abs()));
+            self.inbox.wait(|| self.takes(), Duration::from_millis((due - now).unsigned_abs()));
         }
         true
     }
@@ -151,10 +151,18 @@ impl Core {
         (self.writer.backlog_bytes.load(Ordering::Relaxed), self.journal_backlog_bytes_max)
     }
 
-    /// While the writer has too much before it no commands are taken, nor once the machine is to stop.
-    fn takes_batches(&self) -> bool {
-        !self.stopping.load(Ordering::Relaxed)
-            && self.writer.backlog_bytes.load(Ordering::Relaxed) < self.journal_backlog_bytes_max
+    /// While the writer has too much before it nothing is taken that brings it more bodies, so that a disk that stalls
+    /// holds up those who send, and neither logins nor consumers; what those write is small, and has a bound too. No
+    /// commands are taken once the machine is to stop.
+    fn takes(&self) -> Takes {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Takes::None;
+        }
+        match self.writer.backlog_bytes.load(Ordering::Relaxed) / self.journal_backlog_bytes_max {
+            0 => Takes::All,
+            1 => Takes::Light,
+            _ => Takes::None,
+        }
     }
 
     fn step(&self, mut machine: MutexGuard<'_, Machine>, may_append: bool) -> Step {
@@ -164,7 +172,7 @@ impl Core {
             return Step::default();
         }
         let machine = &mut *machine;
-        self.inbox.take(&mut machine.inputs, &mut machine.batches, self.takes_batches());
+        self.inbox.take(&mut machine.inputs, &mut machine.batches, self.takes());
         let (last, append) = machine.step(&self.stopping, may_append);
         if last {
             self.ended.store(true, Ordering::Release);

@@ -200,7 +200,7 @@ const SERVER: &[Key<Config>] = &[
     },
     Key {
         name: "journal_backlog",
-        doc: "What may wait for the journal to write it; beyond it connections are not read until it has.",
+        doc: "What may wait for the journal to write it; beyond it no persistent messages are taken until it has.",
         read: |c, raw| raw.size(1 << 20..=1 << 40).map(|bytes| c.server.journal_backlog_bytes_max = bytes),
         show: |c| bytes(c.server.journal_backlog_bytes_max),
     },
