@@ -161,13 +161,13 @@ pause() { # a time between min and max, by the seed
 # The time goes out before the signal, so that nothing confirmed by the next master is taken for the last one's.
 kill_master() {
     dead=$master
-    echo "kill ${EPOCHREALTIME/[.,]/}" >&3
+    echo "kill ${EPOCHREALTIME/[.,]/} master" >&3
     kill -9 "${pids[$dead]}"
     wait "${pids[$dead]}" 2>/dev/null || true
 }
 
 kill_all() {
-    echo "kill ${EPOCHREALTIME/[.,]/}" >&3
+    echo "kill ${EPOCHREALTIME/[.,]/} all brokers" >&3
     kill -9 "${pids[@]}"
     wait "${pids[@]}" 2>/dev/null || true
 }
@@ -244,7 +244,7 @@ for kill in $(seq "$database_kills"); do
     victim=$(galera_of_master) which="to which the master was connected"
     # In turn another one.
     [ $((kill % 2)) = 0 ] || { victim=$(((victim + 1) % 3)) which="to which the master was not connected"; }
-    echo "kill ${EPOCHREALTIME/[.,]/}" >&3
+    echo "kill ${EPOCHREALTIME/[.,]/} database server" >&3
     galera kill "$victim"
     hear AGAIN
     find_master

@@ -24,7 +24,7 @@ import org.apache.activemq.command.ActiveMQQueue;
  *
  * <pre>
  *  says      READY             everybody has sent or received something
- *  hears     kill MICROSECONDS the master is killed now; time since 1970
+ *  hears     kill MICROSECONDS WHAT   the master, or something else, is killed now; time since 1970
  *  says      AGAIN MS          everybody has sent or received something since
  *  hears     end               the load is over
  *  says      DRAINED           all that was confirmed has been delivered, or it has been quiet for long
@@ -109,11 +109,12 @@ final class FailoverLoad {
         say("READY");
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             if (line.startsWith("kill ")) {
-                long at = Long.parseLong(line.substring(5).trim());
+                String[] words = line.split(" ", 3);
+                long at = Long.parseLong(words[1]);
                 kills.incrementAndGet();
                 long heard = System.nanoTime();
                 if (phase == Phase.LOAD) {
-                    gaps.killed(at);
+                    gaps.killed(words[2], at);
                     again(at, heard);
                     say("AGAIN " + TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - heard));
                 }
