@@ -1,6 +1,6 @@
 #!/bin/bash
 # The long campaigns, with a summary at the end that can be pasted. Stops at the first that fails.
-# Usage: tests/campaign.sh PROGRAM [KILLS] [CUTS] [SEEDS] [BACKLOG_MB] [FUZZ_SECONDS] [FAILOVERS] [LOCK_SEEDS]
+# Usage: tests/campaign.sh PROGRAM [KILLS] [CUTS] [SEEDS] [BACKLOG_MB] [FUZZ_SECONDS] [FAILOVERS] [LOCK_SEEDS] [JMS_FAILOVERS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$1
@@ -11,6 +11,7 @@ backlog_mb=${5:-2048}
 fuzz_s=${6:-60}
 failovers=${7:-100}
 lock_seeds=${8:-100000}
+jms_failovers=${9:-100}
 home=$(mktemp -d)
 trap 'rm -rf "$home"' EXIT
 summary=$home/summary
@@ -23,6 +24,18 @@ echo "== failovers: $failovers, three brokers on one directory, both protocols"
 "$program" bench kill --program "$program" --data "$home/failovers" --standbys 2 --kills "$failovers" --seed 1 --both |
     tee "$home/failovers.log"
 grep -E '^kill campaign|^gap seen|confirmed  |BROKEN|^verdict' "$home/failovers.log" >>"$summary"
+
+. tests/bench/database.sh
+stores=directory
+! database_has postgres || stores="$stores postgres lease"
+! database_has mariadb || stores="$stores mariadb"
+! database_has galera || stores="$stores galera"
+for store in $stores; do
+    echo "== failovers of JMS clients: $jms_failovers, three brokers on one store: $store"
+    JACKFIELD=$program tests/bench/failover.sh --kills "$jms_failovers" --out "$home/jms.$store" jackfield "$store"
+    echo "JMS clients, $store:" >>"$summary"
+    grep -E '^failover load|^gap|confirmed  |BROKEN|^verdict' "$home/jms.$store/report" >>"$summary"
+done
 
 echo "== simulated power cuts: $cuts"
 cargo run --locked --release -q -p powercut -- cuts "$cuts" | tee "$home/cuts.log"

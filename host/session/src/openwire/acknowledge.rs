@@ -65,7 +65,9 @@ impl OpenWireSession {
         let range = ack.last_message_id.as_ref().map(|last| consumer.held.range(first, last));
         let range = match range {
             Some(Ok(range)) => range,
-            _ if !ack.header.response_required || transaction.is_some() => {
+            // One that was under way when the broker before died is sent again when the client comes back (row L08). Told of
+            // an error, a consumer of the JMS client would never again acknowledge anything by itself.
+            _ if !ack.header.response_required || transaction.is_some() || !consumer.held.has_begun() => {
                 self.stats.acks_stale += 1;
                 return Ok(Done::Now);
             }

@@ -32,6 +32,8 @@ pub(super) struct Held {
     entries: VecDeque<Entry>,
     /// Entries that are gone but not yet taken out.
     gone: usize,
+    /// Something was delivered, be it gone by now.
+    begun: bool,
 }
 
 /// Deliveries that an acknowledgement means, by place; both ends belong to it.
@@ -56,6 +58,12 @@ impl Held {
     pub(super) fn push(&mut self, tag: u64, id: &MessageId) {
         let (producer, sequence, broker_sequence) = (hash(id), id.sequence, id.broker_sequence);
         self.entries.push_back(Entry { tag, producer, sequence, broker_sequence, transaction: 0 });
+        self.begun = true;
+    }
+
+    /// Whether anything was ever delivered. What a consumer acknowledges before that, it had from another broker.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
     }
 
     pub(super) fn len(&self) -> usize {

@@ -98,6 +98,23 @@ fn stale_acknowledgements_are_an_error_only_to_who_asks() {
     assert_eq!(peer.answers(), [(id, None)]);
 }
 
+/// What was under way when a broker died is asked again of the next one, before that has delivered anything (row L08).
+#[test]
+fn acknowledgements_from_before_a_failover_are_answered_and_mean_nothing() {
+    let mut peer = Peer::open();
+    let key = peer.consumer(1, 0);
+    peer.frames();
+    for given in [ack(2, None, 9, 1), ack(2, Some(3), 9, 7), ack(4, None, 9, 1)] {
+        let id = peer.ask(given);
+        assert_eq!(peer.answers(), [(id, None)]);
+    }
+    assert_eq!((only(&mut peer), peer.session.stats().acks_stale), (None, 3));
+    peer.hear(delivery(key, 1));
+    peer.frames();
+    let id = peer.ask(ack(2, None, 9, 1));
+    assert_eq!(peer.answers(), [(id, Some("jakarta.jms.JMSException".into()))], "this one it had from nobody");
+}
+
 #[test]
 fn poison_says_why() {
     let mut peer = Peer::open();

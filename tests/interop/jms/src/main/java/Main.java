@@ -11,6 +11,8 @@ public final class Main {
     static List<String> skip = new ArrayList<>();
 
     public static void main(String[] args) throws Exception {
+        if (args.length > 1 && args[1].equals("failover-load"))
+            System.exit(FailoverLoad.run(args[0], List.of(args).subList(2, args.length)));
         String url = null;
         String mode = null;
         boolean failover = false;
@@ -61,6 +63,7 @@ public final class Main {
     private static void usage() {
         System.err.println("usage: Main URL [--only PREFIX]... [--skip PREFIX]... [--via failover] [--slow N] [--verbose] [--list]");
         System.err.println("       Main URL secured");
+        System.err.println("       Main URL,URL... failover-load [--producers N] [--transacted N] [--batch N] [--pause-ms N] [--seed N] [--lenient-marks]");
         System.err.println("       Main URL restart-durable|restart-queue|restart-xa|restart-failover|restart-groups");
         System.exit(2);
     }
