@@ -114,7 +114,7 @@ pid_of_brick() { # as the machine counts
 }
 all_bricks_up() {
     local up
-    up=$(gluster_at brick1 volume status "$volume" | grep -c '^Brick.* Y ') || true
+    up=$(gluster_at brick1 volume status "$volume" detail | grep -c '^Online *: Y') || true
     [ "$up" = 3 ]
 }
 nothing_to_heal() {
