@@ -3,12 +3,12 @@
 # the master killed, cut off from the bricks, frozen and woken; bricks killed, switched off and hung. Whatever happens, no two
 # masters and nothing lost. Stops at the first that fails and leaves its logs.
 # Usage: tests/gluster.sh PROGRAM [SCENARIO…]
-# Needs root and the packages glusterfs-server and glusterfs-client; takes about eight minutes.
+# Needs root and the packages glusterfs-server and glusterfs-client; takes about ten minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$(realpath "$1")
 shift
-all=(kill short-cut cut frozen bricks brick-machine short-hang hang)
+all=(kill short-cut cut frozen brick bricks brick-machine short-hang hang)
 scenarios=("${@:-${all[@]}}")
 run=$(mktemp -d)
 export GLUSTER_HOME=$run/gluster GLUSTER_TAG=jft GLUSTER_NET=10.94
@@ -22,6 +22,8 @@ finish() {
     for m in amq1 amq2; do signal $m KILL 2>/dev/null || true; done
     kill $(jobs -p) 2>/dev/null || true
     wait 2>/dev/null || true
+    # What the machines of the storage have to say, before they go.
+    [ $code = 0 ] || for m in brick1 brick2 brick3 amq1 amq2; do cp -r "$GLUSTER_HOME/$m/log" "$run/$m.logs" 2>/dev/null || true; done
     "$example" stop || true
     if [ $code = 0 ]; then rm -rf "$run"; else echo "logs are in $run" >&2; fi
 }
@@ -61,7 +63,9 @@ keep() {
     local code
     while [ ! -e "$run/over" ]; do
         code=0
-        "$example" in "$1" "$program" serve --config examples/ha-gluster/amq.toml --data "$GLUSTER_HOME/data/broker" \
+        # Not itself the child of nsenter, which stands still together with its child and does not wake with it.
+        "$example" in "$1" sh -c '"$@" & wait $!' keep \
+            "$program" serve --config examples/ha-gluster/amq.toml --data "$GLUSTER_HOME/data/broker" \
             </dev/null >>"$run/$1.out" 2>>"$run/$1.log" || code=$?
         echo ended >>"$run/$1.out"
         echo "$(now)  broker on $1 ended with $code" >>"$run/events"
@@ -151,9 +155,12 @@ for scenario in "${scenarios[@]}"; do
         wait $probe && fail "the old master confirmed a message after its successor had begun"
         grep -q "lock of the journal is lost\|journal failed" "$run/$m.log" || fail "$m does not say why it ended"
         ;;
-    bricks)
-        load $scenario 75
-        for n in 1 2 3; do
+    # With several in a row the master may end: GlusterFS does not open files anew that were opened while a brick was away.
+    brick | bricks)
+        numbers=(1 2 3)
+        [ $scenario = bricks ] || numbers=($((RANDOM % 3 + 1)))
+        load $scenario $((15 + 20 * ${#numbers[@]}))
+        for n in "${numbers[@]}"; do
             "$example" kill-brick $n
             sleep 4
             "$example" again-brick $n
@@ -184,6 +191,6 @@ for scenario in "${scenarios[@]}"; do
     *) fail "no scenario $scenario: there are ${all[*]}" ;;
     esac
     judged "$scenario"
-    case $scenario in short-cut | bricks | brick-machine | short-hang) same_master "$m" "$e" ;; esac
+    case $scenario in short-cut | brick | short-hang) same_master "$m" "$e" ;; esac
 done
 note "no two masters, nothing lost"

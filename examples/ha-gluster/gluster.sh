@@ -102,12 +102,10 @@ power_off() { # power_off MACHINE
     pid=$(cat "$home/$1/pid" 2>/dev/null) || return 0
     rm -f "$home/$1/pid"
     # Without power nobody says good-bye: the cables first.
-    ip link set "${tag}7-$1" down 2>/dev/null || true
-    ip link set "${tag}8-$1" down 2>/dev/null || true
-    kill -9 "$pid" 2>/dev/null || return 0
-    until_true 20 "the end of $1" test ! -e "/proc/$pid"
     ip link delete "${tag}7-$1" 2>/dev/null || true
     ip link delete "${tag}8-$1" 2>/dev/null || true
+    kill -9 "$pid" 2>/dev/null || return 0
+    until_true 60 "the end of $1" test ! -e "/proc/$pid"
 }
 pid_of_brick() { # as the machine counts
     within "brick$1" sh -c 'cat /run/gluster/vols/*/*.pid'
@@ -174,7 +172,7 @@ again)
     ;;
 healed) until_true "${2:-120}" "the healing" nothing_to_heal ;;
 stop)
-    for m in "${machines[@]}"; do power_off "$m"; done
+    for m in "${machines[@]}"; do (power_off "$m") || true; done
     for n in 7 8; do ip link delete "$tag$n" 2>/dev/null || true; done
     rm -rf "$home"
     ;;
