@@ -57,5 +57,13 @@ echo "== fuzzing: $fuzz_s s for each decoder"
 tests/fuzz.sh "$fuzz_s" | tee "$home/fuzz.log"
 cat "$home/fuzz.log" >>"$summary"
 
+if [ "$(id -u)" = 0 ] && command -v glusterd >/dev/null && [ -e /dev/fuse ]; then
+    echo "== master and slave on GlusterFS"
+    tests/gluster.sh "$program" | tee "$home/gluster.log"
+    tail -n 1 "$home/gluster.log" >>"$summary"
+else
+    echo "== no GlusterFS here, or not root: master and slave on it are left out" | tee -a "$summary"
+fi
+
 printf '\n== summary\n'
 cat "$summary"

@@ -4,7 +4,7 @@ use journal::{Journal, JournalError, Recovered, Room, Stats};
 use message::{Loaded, Record, Sequence};
 use std::sync::Arc;
 
-use crate::{Fence, Loss};
+use crate::{Fence, Loss, Standing};
 
 /// A journal that works only while its lock is proven: in doubt it waits, without the lock it refuses.
 ///
@@ -54,7 +54,8 @@ impl<J: Journal, C: Fn() -> i64 + Send + Sync> Journal for Fenced<J, C> {
     }
 
     fn maintain(&self) {
-        if self.fence.loss().is_none() {
+        // It writes, and can wait: in doubt another broker may be at work.
+        if self.fence.standing((self.now)()) == Standing::Open {
             self.journal.maintain();
         }
     }
@@ -71,7 +72,7 @@ impl<J: Journal, C: Fn() -> i64 + Send + Sync> Journal for Fenced<J, C> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
     use journal::MemJournal;
 
@@ -94,6 +95,55 @@ mod tests {
         assert!(is_fenced(&journal.recover(&mut |_| {})));
         assert!(is_fenced(&journal.close()));
         assert_eq!(journal.stats().appends, 1);
+    }
+
+    /// Counts what it is asked to tidy up.
+    #[derive(Default)]
+    struct Tidied(MemJournal, AtomicUsize);
+
+    impl Journal for Tidied {
+        fn recover(&self, each: &mut dyn FnMut(Record)) -> Result<Recovered, JournalError> {
+            self.0.recover(each)
+        }
+        fn append(&self, groups: &[Vec<Record>]) -> Result<(), JournalError> {
+            self.0.append(groups)
+        }
+        fn load(&self, sequences: &[Sequence]) -> Result<Loaded, JournalError> {
+            self.0.load(sequences)
+        }
+        fn room(&self) -> Room {
+            self.0.room()
+        }
+        fn maintain(&self) {
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+        fn stats(&self) -> Stats {
+            self.0.stats()
+        }
+        fn close(&self) -> Result<(), JournalError> {
+            self.0.close()
+        }
+    }
+
+    /// Nothing is tidied up without a proof of the lock: it would be written beside whoever has it now.
+    #[test]
+    fn in_doubt_nothing_is_tidied_up() {
+        let fence = Arc::new(Fence::new());
+        let clock = Arc::new(AtomicI64::new(9));
+        let now = clock.clone();
+        let journal = Fenced::new(Tidied::default(), fence.clone(), move || now.load(Ordering::SeqCst));
+        let tidied = || {
+            journal.maintain();
+            journal.journal.1.load(Ordering::SeqCst)
+        };
+        fence.prove(10);
+        assert_eq!(tidied(), 1);
+        clock.store(10, Ordering::SeqCst);
+        assert_eq!(tidied(), 1, "in doubt");
+        fence.prove(20);
+        assert_eq!(tidied(), 2);
+        fence.shut(Loss::Deleted);
+        assert_eq!(tidied(), 2, "lost");
     }
 
     /// A write during which the proof ran out counts only if the lock turns out to be ours still.

@@ -7,6 +7,9 @@
 //! A check opens the path anew and asks four things: is it the file that is held, does the file system still know the
 //! lock, does the file say what was claimed, and has nobody touched it since. Whoever takes over writes into the file
 //! first, so a check that begins after that fails wherever the lock went.
+//!
+//! Servers that keep locks lose them one by one as they are restarted. Where the file system allows it a check asks for
+//! the lock again: servers that came back have it again, and nobody else can have had it meanwhile without a claim.
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata, OpenOptions};
@@ -16,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, PosixFadviseAdvice, fcntl, posix_fadvise};
 use nix::libc;
 
 use crate::holder::HOLDER_BYTES;
@@ -43,7 +46,7 @@ pub struct FileLock {
     path: PathBuf,
     /// What the lock is for: where that does not exist yet, nobody can have been working with it.
     guarded: PathBuf,
-    trust: Trust,
+    file_system: FileSystem,
     holder: Holder,
     inner: Mutex<Inner>,
 }
@@ -74,7 +77,7 @@ fn times(meta: &Metadata) -> Times {
 impl FileLock {
     /// A lock on the file `path`, which is made if it is not there, for the journal in `guarded`.
     pub fn new(path: PathBuf, guarded: PathBuf, file_system: FileSystem, holder: Holder) -> FileLock {
-        FileLock { path, guarded, trust: file_system.trust, holder, inner: Mutex::default() }
+        FileLock { path, guarded, file_system, holder, inner: Mutex::default() }
     }
 
     /// The file.
@@ -135,6 +138,10 @@ impl FileLock {
     }
 
     fn read(&self, file: &File) -> Result<Vec<u8>, LockError> {
+        if self.file_system.trust == Trust::Limited {
+            // What this machine remembers of the file may be older than what another one wrote, and is let go.
+            let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+        }
         let mut bytes = vec![0; HOLDER_BYTES + 1];
         let mut length = 0;
         while length < bytes.len() {
@@ -211,7 +218,7 @@ impl FileLock {
             Some(holder) if holder.file != number => {
                 unknown("the lock's file is a copy of another one", Some(holder.window_ms))
             }
-            Some(_) if self.trust == Trust::Full => Ok(Former::Gone),
+            Some(_) if self.file_system.trust == Trust::Full => Ok(Former::Gone),
             Some(holder) => {
                 unknown("the file system may free the lock of a broker that is alive", Some(holder.window_ms))
             }
@@ -238,19 +245,33 @@ impl FileLock {
         if (now.dev(), now.ino()) != (ours.dev(), ours.ino()) {
             return Ok(Some(Loss::Replaced));
         }
-        let mut found = whole(libc::F_WRLCK);
-        record_lock(&there, FcntlArg::F_OFD_GETLK(&mut found))
-            .map_err(|e| self.io("ask for the lock on", &e.into()))?;
-        if i32::from(found.l_type) == libc::F_UNLCK {
-            return Ok(Some(Loss::Dropped));
+        let dropped = !self.is_known(&there, &held.file)?;
+        if let Some((bytes, claimed_at)) = &held.claimed {
+            let read = self.read(&there)?;
+            if read != *bytes {
+                let other = Holder::decode(&read).ok().flatten();
+                return Ok(Some(Loss::TakenOver(other.map_or("somebody".to_owned(), |other| other.to_string()))));
+            }
+            if !dropped && times(&now) != *claimed_at {
+                return Ok(Some(Loss::Touched));
+            }
         }
-        let Some((bytes, claimed_at)) = &held.claimed else { return Ok(None) };
-        let read = self.read(&there)?;
-        if read != *bytes {
-            let other = Holder::decode(&read).ok().flatten();
-            return Ok(Some(Loss::TakenOver(other.map_or("somebody".to_owned(), |other| other.to_string()))));
+        Ok(dropped.then_some(Loss::Dropped))
+    }
+
+    /// Whether the file system knows of the lock on `ours`, asked with `there`, which is the same file opened anew.
+    fn is_known(&self, there: &File, ours: &File) -> Result<bool, LockError> {
+        let asked = if self.file_system.renewable {
+            record_lock(ours, FcntlArg::F_OFD_SETLK(&whole(libc::F_WRLCK))).map(|()| true)
+        } else {
+            let mut found = whole(libc::F_WRLCK);
+            record_lock(there, FcntlArg::F_OFD_GETLK(&mut found)).map(|()| i32::from(found.l_type) != libc::F_UNLCK)
+        };
+        match asked {
+            // Somebody else has it, or the file was shut behind our back, which takes the lock away too.
+            Err(Errno::EAGAIN | Errno::EACCES | Errno::EBADFD | Errno::ESTALE) => Ok(false),
+            asked => asked.map_err(|error| self.io("ask for the lock on", &error.into())),
         }
-        Ok((times(&now) != *claimed_at).then_some(Loss::Touched))
     }
 
     fn place(&self) -> String {
@@ -295,7 +316,7 @@ impl Lock for FileLock {
     fn claim(&self, epoch: Option<u64>) -> Result<(), LockError> {
         let file = self.lock().held.as_ref().map(|held| held.file.clone());
         let file = file.ok_or_else(|| LockError::NotHeld { place: self.place() })?;
-        if epoch.is_some() && self.trust == Trust::Limited {
+        if epoch.is_some() && self.file_system.trust == Trust::Limited {
             return Ok(());
         }
         let number = file.metadata().map_err(|error| self.io("look at", &error))?.ino();
@@ -353,4 +374,51 @@ fn whole(kind: i32) -> libc::flock {
 
 fn record_lock(file: &File, ask: FcntlArg<'_>) -> Result<(), Errno> {
     fcntl(file, ask).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has the file system forget the lock, as servers do that are restarted.
+    fn forget(lock: &FileLock) {
+        let inner = lock.lock();
+        let held = inner.held.as_ref().expect("it is held");
+        record_lock(&held.file, FcntlArg::F_OFD_SETLK(&whole(libc::F_UNLCK))).expect("unlocked");
+    }
+
+    /// A forgotten lock is renewed where that is possible, and nobody else gets it then; a lock that somebody else has is
+    /// lost, by name once that one has claimed it.
+    #[test]
+    fn a_forgotten_lock_is_renewed_unless_somebody_else_has_it() {
+        for renewable in [false, true] {
+            let place = tempfile::tempdir().expect("a folder");
+            let file_system =
+                FileSystem { name: "a test's", trust: Trust::Limited, renewable, caution: "so it is said" };
+            let lock = |broker: &str| {
+                let holder = Holder { broker: broker.into(), ..Holder::default() };
+                FileLock::new(place.path().join("lock"), place.path().join("journal"), file_system, holder)
+            };
+            let (a, b) = (lock("a"), lock("b"));
+            assert!(matches!(a.take(), Ok(Attempt::Taken(_))));
+            a.claim(None).expect("claimed");
+            assert_eq!(a.check(), Checked::Ours);
+            assert_eq!(a.check(), Checked::Ours, "asking again gives nothing away");
+            forget(&a);
+            if !renewable {
+                assert_eq!(a.check(), Checked::Lost(Loss::Dropped));
+                continue;
+            }
+            assert_eq!(a.check(), Checked::Ours);
+            assert!(matches!(b.take(), Ok(Attempt::Held(_))), "it is locked again");
+            forget(&a);
+            assert!(matches!(b.take(), Ok(Attempt::Taken(_))));
+            assert_eq!(a.check(), Checked::Lost(Loss::Dropped), "somebody has it and has not said who");
+            b.claim(None).expect("claimed");
+            assert!(matches!(a.check(), Checked::Lost(Loss::TakenOver(by)) if by.contains("broker b")));
+            // It gave the lock up again: whatever it did, it said so in the file before.
+            b.release(false);
+            assert!(matches!(a.check(), Checked::Lost(Loss::TakenOver(by)) if by.contains("broker b")));
+        }
+    }
 }

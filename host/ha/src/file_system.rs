@@ -20,6 +20,9 @@ pub struct FileSystem {
     pub name: &'static str,
     /// What record locks there are worth.
     pub trust: Trust,
+    /// Its servers forget locks one by one as they are restarted; to ask again for a lock that one has renews it with all of
+    /// them, and is refused only if somebody else has it.
+    pub renewable: bool,
     /// What its operator should know.
     pub caution: &'static str,
 }
@@ -28,8 +31,12 @@ const LOCAL: &str = "";
 const UNKNOWN: FileSystem = FileSystem {
     name: "of a kind that is not known here",
     trust: Trust::Limited,
+    renewable: false,
     caution: "its locks may be unknown to other machines",
 };
+
+/// A program's, GlusterFS among them. CIFS, in contrast, may refuse a lock to whoever has it already.
+const FUSE: i64 = 0x6573_5546;
 
 /// Kinds by number. What is not in here is treated with caution.
 const KNOWN: &[(i64, &str, &str)] = &[
@@ -54,9 +61,10 @@ const KNOWN: &[(i64, &str, &str)] = &[
     (0xFE53_4D42_u32 as i64, "SMB", "locks go when the connection to the server breaks"),
     (0x517B, "SMB", "locks go when the connection to the server breaks"),
     (
-        0x6573_5546,
+        FUSE,
         "FUSE",
-        "whether locks reach other machines is the choice of its program; GlusterFS and CephFS pass them on",
+        "whether locks reach other machines is the choice of its program; CephFS passes them on, and GlusterFS, which has to be \
+         mounted with auto-invalidation=yes and attribute-timeout=0",
     ),
     (0x00C3_6400, "CephFS", "locks go when the server shuts a silent client out"),
     (0x0102_1997, "9P", "locks may stay on this machine"),
@@ -78,7 +86,8 @@ impl FileSystem {
 
     fn of_kind(kind: i64) -> FileSystem {
         let Some((_, name, caution)) = KNOWN.iter().find(|(known, ..)| *known == kind) else { return UNKNOWN };
-        FileSystem { name, trust: if caution.is_empty() { Trust::Full } else { Trust::Limited }, caution }
+        let trust = if caution.is_empty() { Trust::Full } else { Trust::Limited };
+        FileSystem { name, trust, renewable: kind == FUSE, caution }
     }
 }
 
@@ -100,6 +109,7 @@ mod tests {
             let found = FileSystem::of_kind(kind);
             assert_eq!((found.name, found.trust), (name, trust));
             assert_eq!(found.caution.is_empty(), trust == Trust::Full);
+            assert_eq!(found.renewable, name == "FUSE");
         }
     }
 

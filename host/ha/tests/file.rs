@@ -10,8 +10,9 @@ use ha::{Attempt, Checked, FileLock, FileSystem, Former, HOLDER_BYTES, Holder, L
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-const FULL: FileSystem = FileSystem { name: "a test's", trust: Trust::Full, caution: "" };
-const LIMITED: FileSystem = FileSystem { name: "a test's", trust: Trust::Limited, caution: "so it is said" };
+const FULL: FileSystem = FileSystem { name: "a test's", trust: Trust::Full, renewable: false, caution: "" };
+const LIMITED: FileSystem =
+    FileSystem { name: "a test's", trust: Trust::Limited, renewable: false, caution: "so it is said" };
 
 /// A data directory with a journal in it.
 struct Place(tempfile::TempDir);

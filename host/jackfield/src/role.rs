@@ -287,7 +287,7 @@ fn open_file_lock(config: &Config) -> std::io::Result<OpenLock> {
     let settings = keeper_settings(&config.lock);
     let place = std::path::absolute(&config.data_directory)?;
     let file_system = FileSystem::of(&place)?;
-    let FileSystem { name, trust, caution } = file_system;
+    let FileSystem { name, trust, caution, .. } = file_system;
     if trust == Trust::Limited {
         tracing::warn!(
             "{} is on a file system {name}: {caution}. Whoever takes the lock over from a broker that did not stop in order \

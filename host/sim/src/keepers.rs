@@ -222,10 +222,11 @@ impl Keepers {
     pub fn new(seed: u64, tamper: LockTamper) -> Keepers {
         let mut rng = Rng::new(seed);
         let trusted = rng.per_mille(500);
+        let renewable = !trusted && rng.per_mille(500);
         let keep_alive_ms = rng.pick(&[200, 1_000, 1_000, 3_000]);
         let retry_ms = rng.pick(&[500, 2_000, 10_000]);
         let config = Config { keep_alive_ms, retry_ms, fail_if_locked: false, late_ms_max: None };
-        let directory = Arc::new(Mutex::new(Directory::new(trusted)));
+        let directory = Arc::new(Mutex::new(Directory::new(trusted, renewable)));
         let brokers = rng.pick(&[2, 3, 3]);
         let mut world = Keepers {
             seed,

@@ -14,6 +14,8 @@ pub(crate) type Process = u64;
 pub(crate) struct Directory {
     /// A lock goes only with its process; otherwise a server may drop it.
     pub(crate) trusted: bool,
+    /// A check asks for a dropped lock again; otherwise a lock that was dropped is lost.
+    renewable: bool,
     /// The file at the path.
     pub(crate) there: Option<u64>,
     /// A file that was moved away and may come back.
@@ -43,8 +45,8 @@ struct Claim {
 }
 
 impl Directory {
-    pub(crate) fn new(trusted: bool) -> Directory {
-        Directory { trusted, ..Directory::default() }
+    pub(crate) fn new(trusted: bool, renewable: bool) -> Directory {
+        Directory { trusted, renewable, ..Directory::default() }
     }
 
     /// The process is no more; its locks neither.
@@ -186,7 +188,7 @@ impl Lock for LockModel {
     }
 
     fn check(&self) -> Checked {
-        let directory = self.directory();
+        let mut directory = self.directory();
         let held = self.held();
         let Some((number, claimed)) = held.as_ref() else { return Checked::Lost(Loss::GivenUp) };
         if self.blind {
@@ -196,12 +198,16 @@ impl Lock for LockModel {
         if there != *number {
             return Checked::Lost(Loss::Replaced);
         }
-        let Some(file) = directory.files.get(&there) else { return Checked::Lost(Loss::Deleted) };
-        if file.locked_by.is_none() {
-            return Checked::Lost(Loss::Dropped);
-        }
+        let renewable = directory.renewable;
+        let Some(file) = directory.files.get_mut(&there) else { return Checked::Lost(Loss::Deleted) };
+        let dropped = if renewable {
+            *file.locked_by.get_or_insert(self.process) != self.process
+        } else {
+            file.locked_by.is_none()
+        };
         match claimed {
             Some((claim, _)) if file.claim != Some(*claim) => Checked::Lost(Loss::TakenOver("another".into())),
+            _ if dropped => Checked::Lost(Loss::Dropped),
             Some((_, stamp)) if file.stamp != *stamp => Checked::Lost(Loss::Touched),
             _ => Checked::Ours,
         }

@@ -117,7 +117,7 @@ pub(crate) struct Load {
 /// The judge by itself.
 #[derive(Debug, Parser)]
 pub(crate) struct JudgeArgs {
-    /// Addresses of one broker; producers and consumers are spread over them.
+    /// Addresses of one broker, or of several with --failover; producers and consumers are spread over them.
     #[arg(long = "broker", value_name = "URI", default_value = "tcp://127.0.0.1:61616")]
     pub(crate) brokers: Vec<Target>,
     /// Name to log in with.
@@ -126,6 +126,9 @@ pub(crate) struct JudgeArgs {
     /// Password to log in with.
     #[arg(long)]
     pub(crate) password: Option<String>,
+    /// The addresses are of brokers that succeed one another: each client tries all that speak its protocol in turn.
+    #[arg(long)]
+    pub(crate) failover: bool,
     /// How long the load lasts; the drain comes after it.
     #[arg(long, default_value = "60s")]
     pub(crate) duration: Time,

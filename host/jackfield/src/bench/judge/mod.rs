@@ -42,6 +42,8 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(5);
 const BACK_OFF_MAX: Duration = Duration::from_millis(40);
 /// A broker that is away for longer ends the judgement.
 const ABSENCE_MAX: Duration = Duration::from_secs(120);
+/// How often is looked whether anything was confirmed.
+const STANDSTILL_LOOK: Duration = Duration::from_millis(50);
 /// The drain ends here even if messages go on coming.
 const DRAIN_MAX: Duration = Duration::from_secs(600);
 
@@ -251,6 +253,19 @@ impl Clients {
     }
 }
 
+/// The ways in of each kind of client: every address by itself, or with `failover` all that speak the same protocol.
+fn ways_in(logins: impl Iterator<Item = Login>, failover: bool) -> Vec<Vec<Login>> {
+    let mut kinds: Vec<Vec<Login>> = Vec::new();
+    for login in logins {
+        let same = |kind: &&mut Vec<Login>| failover && kind[0].target.protocol == login.target.protocol;
+        match kinds.iter_mut().find(same) {
+            Some(kind) => kind.push(login),
+            None => kinds.push(vec![login]),
+        }
+    }
+    kinds
+}
+
 /// Load for a time against a broker that somebody else runs (and may restart), then drain and verdict.
 pub(crate) fn run(_: &Load, args: &JudgeArgs) -> anyhow::Result<ExitCode> {
     let login = |target: &super::client::Target| Login {
@@ -260,12 +275,14 @@ pub(crate) fn run(_: &Load, args: &JudgeArgs) -> anyhow::Result<ExitCode> {
         tight: true,
         cache: true,
     };
-    let court = Court::new(args.brokers.iter().map(|broker| vec![login(broker)]).collect(), args.work.clone());
+    let court = Court::new(ways_in(args.brokers.iter().map(login), args.failover), args.work.clone());
     let mut progress = Progress::new("judge".into());
     let clients = Clients::start(&court);
     let end = Instant::now() + Duration::from(args.duration);
+    let mut standstill = Standstill::begin(Instant::now());
     while Instant::now() < end {
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(STANDSTILL_LOOK);
+        standstill.look(Instant::now(), court.ledger().tally.confirmed);
         court.show("load", &mut progress);
         if clients.check(&court).is_err() {
             return Err(clients.abandon(&court));
@@ -284,5 +301,68 @@ pub(crate) fn run(_: &Load, args: &JudgeArgs) -> anyhow::Result<ExitCode> {
     court.set_phase(STOP);
     Clients::join(again.consumers)?;
     progress.done();
+    writeln!(std::io::stdout(), "longest time without a confirmed send: {:.1} s", standstill.longest.as_secs_f64())?;
     court.verdict(&format!("judge seed {} over {:?}", args.work.seed, Duration::from(args.duration)))
+}
+
+/// The longest time in which no producer at all was confirmed anything.
+struct Standstill {
+    confirmed: u64,
+    since: Instant,
+    longest: Duration,
+}
+
+impl Standstill {
+    fn begin(now: Instant) -> Standstill {
+        Standstill { confirmed: 0, since: now, longest: Duration::ZERO }
+    }
+
+    /// So many sends were confirmed by now.
+    fn look(&mut self, now: Instant, confirmed: u64) {
+        self.longest = self.longest.max(now.duration_since(self.since));
+        if confirmed > self.confirmed {
+            (self.confirmed, self.since) = (confirmed, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With failover the clients of each protocol have all brokers; without it every address has its own.
+    #[test]
+    fn addresses_by_protocol() {
+        let check = |failover, want: &[&[&str]]| {
+            let uris = ["tcp://127.0.0.1:1", "stomp://127.0.0.1:2", "tcp://127.0.0.1:3", "stomp://127.0.0.1:4"];
+            let login = |uri: &str| Login {
+                target: uri.parse().expect("a valid address"),
+                user: None,
+                password: None,
+                tight: true,
+                cache: true,
+            };
+            let ways = ways_in(uris.into_iter().map(login), failover);
+            let text: Vec<Vec<String>> =
+                ways.iter().map(|kind| kind.iter().map(|login| login.target.to_string()).collect()).collect();
+            assert_eq!(text, want);
+        };
+        check(
+            false,
+            &[&["tcp://127.0.0.1:1"], &["stomp://127.0.0.1:2"], &["tcp://127.0.0.1:3"], &["stomp://127.0.0.1:4"]],
+        );
+        check(true, &[&["tcp://127.0.0.1:1", "tcp://127.0.0.1:3"], &["stomp://127.0.0.1:2", "stomp://127.0.0.1:4"]]);
+    }
+
+    /// From confirmation to confirmation, and from the last one to the end.
+    #[test]
+    fn the_longest_standstill_counts() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let mut standstill = Standstill::begin(begin);
+        for (ms, confirmed, longest) in [(100, 1, 100), (150, 2, 100), (450, 2, 300), (500, 3, 350), (900, 3, 400)] {
+            standstill.look(at(ms), confirmed);
+            assert_eq!(standstill.longest, Duration::from_millis(longest), "at {ms}");
+        }
+    }
 }
