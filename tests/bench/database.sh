@@ -7,7 +7,7 @@ database_has() { # ENGINE: whether this machine has it
     case $1 in
     postgres) [ -n "$(database_tool initdb)" ] ;;
     mariadb) [ -n "$(database_tool mariadbd)" ] ;;
-    galera) [ -n "$(database_tool mariadbd)" ] && [ -n "$(find /usr/lib /usr/lib64 -name libgalera_smm.so 2>/dev/null | head -n 1)" ] ;;
+    galera) [ -n "$(database_tool mariadbd)" ] && command -v rsync >/dev/null && [ -n "$(find /usr/lib /usr/lib64 -name libgalera_smm.so 2>/dev/null | head -n 1)" ] ;;
     esac
 }
 

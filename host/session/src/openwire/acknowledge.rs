@@ -1,6 +1,6 @@
 //! Acknowledgements (row W27): message ids become delivery tags.
 
-use message::{Ack, AckKind, Command as Ask, Text};
+use message::{Ack, AckKind, Command as Ask, Refusal, RefusalKind, Text};
 use wire::openwire::{MessageAck, Throwable};
 
 use super::obey::Done;
@@ -66,9 +66,15 @@ impl OpenWireSession {
         let range = match range {
             Some(Ok(range)) => range,
             // One that was under way when the broker before died is sent again when the client comes back (row L08). Told of
-            // an error, a consumer of the JMS client would never again acknowledge anything by itself.
+            // an error, a consumer of the JMS client would never again acknowledge anything by itself. But a commit must not
+            // say that it was acknowledged.
             _ if !ack.header.response_required || transaction.is_some() || !consumer.held.has_begun() => {
                 self.stats.acks_stale += 1;
+                if !consumer.held.has_begun() && matches!(kind, AckKind::Standard | AckKind::Individual) {
+                    let text = "its acknowledgements are of messages that another broker delivered, before a failover";
+                    let refusal = Refusal::new(RefusalKind::Transaction, text);
+                    self.spoil(ack.transaction_id.as_ref(), &refusal);
+                }
                 return Ok(Done::Now);
             }
             _ => {

@@ -115,6 +115,25 @@ fn acknowledgements_from_before_a_failover_are_answered_and_mean_nothing() {
     assert_eq!(peer.answers(), [(id, Some("jakarta.jms.JMSException".into()))], "this one it had from nobody");
 }
 
+/// A client may not have noticed that its broker died between its acknowledgements and its commit. The next broker has the
+/// transaction replayed and must not say that it committed what it never dispatched.
+#[test]
+fn a_commit_whose_acknowledgements_are_of_another_broker_is_rolled_back() {
+    let mut peer = Peer::open();
+    peer.consumer(1, 0);
+    peer.frames();
+    for (n, kind, expected) in [(1, 2, true), (2, 4, true), (3, 0, false)] {
+        peer.tell(transaction(0, local(n)));
+        peer.tell(ow::MessageAck { transaction_id: Some(local(n)), ..ack(kind, None, 9, 1) });
+        assert!(peer.frames().is_empty() && peer.closed().is_none());
+        peer.commands();
+        let id = peer.ask(transaction(2, local(n)));
+        peer.accept();
+        let rolled_back = expected.then(|| "jakarta.jms.TransactionRolledBackException".to_owned());
+        assert_eq!(peer.answers(), [(id, rolled_back)], "{n}");
+    }
+}
+
 #[test]
 fn poison_says_why() {
     let mut peer = Peer::open();

@@ -113,6 +113,7 @@ final class FailoverLoad {
                 long at = Long.parseLong(words[1]);
                 kills.incrementAndGet();
                 long heard = System.nanoTime();
+                ledger.killed(readers);
                 if (phase == Phase.LOAD) {
                     gaps.killed(words[2], at);
                     again(at, heard);
@@ -276,10 +277,11 @@ final class FailoverLoad {
             session.createConsumer(queue(queue)).setMessageListener(m -> {
                 long era = link.era();
                 int refusals = link.refusals();
-                settle(reader, held, era, refusals);
+                settle(reader, held, link.isStill(held.era), refusals);
                 try {
-                    held.entry = note(reader, era, m);
-                    held.era = era;
+                    // One that comes late from a dead broker is acknowledged to nobody.
+                    held.era = Link.isStale(m, era) ? -1 : era;
+                    held.entry = note(reader, held.era, m);
                     held.refusals = refusals;
                 } catch (JMSException e) {
                     broken = e;
@@ -287,7 +289,7 @@ final class FailoverLoad {
             });
             while (phase != Phase.STOP) Thread.sleep(20);
             link.close();
-            settle(reader, held, -1, 0);
+            settle(reader, held, false, 0);
         });
     }
 
@@ -298,10 +300,10 @@ final class FailoverLoad {
         private int refusals;
     }
 
-    private void settle(Ledger.Reader reader, Held held, long era, int refusals) {
+    private void settle(Ledger.Reader reader, Held held, boolean whole, int refusals) {
         if (held.entry == null) return;
         List<Ledger.Entry> one = List.of(held.entry);
-        if (held.era == era && held.refusals == refusals && (era & 1) == 0) ledger.acknowledged(reader, one);
+        if (whole && held.refusals == refusals) ledger.acknowledged(reader, one);
         else ledger.unsure(reader, one);
         held.entry = null;
     }
@@ -318,10 +320,10 @@ final class FailoverLoad {
             boolean whole = true;
             for (int most = 1 + random.nextInt(batch); some.size() < most && whole; ) {
                 Message m = consumer.receive(last == null ? 100 : 10);
-                whole = link.era() == era;
+                whole = link.era() == era && (m == null || !Link.isStale(m, era));
                 if (m == null) break;
                 if (!whole) {
-                    ledger.ignored();
+                    ledger.ignored(readers);
                     break;
                 }
                 Ledger.Entry entry = note(reader, era, m);
@@ -331,9 +333,12 @@ final class FailoverLoad {
             try {
                 if (!whole) {
                     session.recover();
+                    // The library would deliver again by itself what no broker knows of.
+                    consumer.close();
+                    consumer = session.createConsumer(queue("client"));
                 } else if (last != null) {
                     last.acknowledge();
-                    if (link.era() == era) ledger.acknowledged(reader, some);
+                    if (link.isStill(era)) ledger.acknowledged(reader, some);
                     else ledger.unsure(reader, some);
                 }
             } catch (JMSException e) {
@@ -357,10 +362,10 @@ final class FailoverLoad {
             try {
                 for (int i = 0; i < batch && whole; i++) {
                     Message m = consumer.receive(i == 0 ? 100 : 10);
-                    whole = link.era() == era;
+                    whole = link.era() == era && (m == null || !Link.isStale(m, era));
                     if (m == null) break;
                     if (!whole) {
-                        ledger.ignored();
+                        ledger.ignored(readers);
                         break;
                     }
                     Ledger.Entry entry = note(reader, era, m);
@@ -371,6 +376,11 @@ final class FailoverLoad {
                 if (!whole || random.nextInt(20) == 0) {
                     ledger.rolledBack(work);
                     session.rollback();
+                    if (!whole) {
+                        // The library would deliver again by itself what no broker knows of.
+                        consumer.close();
+                        consumer = session.createConsumer(queue(from));
+                    }
                 } else if (!work.tookNothing()) {
                     ledger.committing(work);
                     session.commit();

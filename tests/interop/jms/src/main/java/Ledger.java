@@ -84,6 +84,8 @@ final class Ledger {
         final String name;
         private long era = -1;
         private final Map<Integer, Integer> highest = new HashMap<>();
+        /** Another reader of the queue gave messages back since the last kill, which may come behind later ones. */
+        private boolean disturbed;
         /** Of this run; judged where a queue has one reader alone. */
         private final boolean alone;
         private final Map<Integer, Integer> first = new HashMap<>();
@@ -95,7 +97,8 @@ final class Ledger {
         }
     }
 
-    private static final int FINDINGS_MAX = 20;
+    /** Of each kind. */
+    private static final int FINDINGS_MAX = 5;
 
     private final List<List<Entry>> producers = new ArrayList<>();
     private final List<Work> doubts = new ArrayList<>();
@@ -193,8 +196,8 @@ final class Ledger {
                 if (!lenientMarks) found(Fault.UNMARKED, entry, reader);
             }
         } else {
-            // What was given back may come behind others; what comes for the first time keeps its place.
-            if (number <= reader.highest.getOrDefault(producer, -1)) found(Fault.ORDER, entry, reader);
+            // What was given back, by another reader too, may come behind others; what comes for the first time keeps its place.
+            if (!redelivered && !reader.disturbed && number <= reader.highest.getOrDefault(producer, -1)) found(Fault.ORDER, entry, reader);
             if (reader.alone && number <= reader.first.getOrDefault(producer, -1)) found(Fault.ORDER, entry, reader);
             reader.highest.merge(producer, number, Math::max);
             reader.first.merge(producer, number, Math::max);
@@ -239,9 +242,15 @@ final class Ledger {
         refusals = count;
     }
 
-    /** Something was received over a break; it was given back unseen. */
-    synchronized void ignored() {
+    /** Something was received over a break; with what was sent ahead it was given back unseen, to whichever of these. */
+    synchronized void ignored(List<Reader> to) {
         ignored++;
+        for (Reader reader : to) reader.disturbed = true;
+    }
+
+    /** What was given back before does not disturb what comes from the next broker. */
+    synchronized void killed(List<Reader> all) {
+        for (Reader reader : all) reader.disturbed = false;
     }
 
     synchronized boolean allSince(List<Reader> readers, long nanos) {
@@ -277,8 +286,7 @@ final class Ledger {
     }
 
     private void found(Fault fault, Object what, Reader reader) {
-        faults.merge(fault, 1, Integer::sum);
-        if (findings.size() < FINDINGS_MAX) findings.add(fault + " " + what + (reader == null ? "" : ", at " + reader.name));
+        if (faults.merge(fault, 1, Integer::sum) <= FINDINGS_MAX) findings.add(fault + " " + what + (reader == null ? "" : ", at " + reader.name));
     }
 
     /** Looks for what never came. Nothing may be on its way any more. */

@@ -1,10 +1,14 @@
 import jakarta.jms.JMSException;
+import jakarta.jms.Message;
 import java.io.IOException;
 import org.apache.activemq.ActiveMQConnection;
 import org.apache.activemq.ActiveMQConnectionFactory;
+import org.apache.activemq.command.ActiveMQMessage;
+import org.apache.activemq.command.MessageDispatch;
 import org.apache.activemq.management.JMSStatsImpl;
 import org.apache.activemq.transport.Transport;
 import org.apache.activemq.transport.TransportListener;
+import org.apache.activemq.transport.failover.FailoverTransport;
 import org.apache.activemq.util.IdGenerator;
 
 /**
@@ -19,10 +23,20 @@ final class Link implements TransportListener, AutoCloseable {
     private static final String CLIENT = "jms.sendAcksAsync=false&jms.watchTopicAdvisories=false&jms.prefetchPolicy.all=100"
         + "&jms.redeliveryPolicy.maximumRedeliveries=-1&jms.redeliveryPolicy.initialRedeliveryDelay=0";
 
-    /** A connection whose timer can be reached. */
+    /** A connection whose timer can be reached, and which notes in what era a message came in. */
     private static final class Timed extends ActiveMQConnection {
+        private volatile Link link;
+
         Timed(Transport transport, IdGenerator clients, IdGenerator connections, JMSStatsImpl stats) throws Exception {
             super(transport, clients, connections, stats);
+        }
+
+        /** A thread that reads for a dead broker may stand here until all is forgotten, and hand on its last message then. */
+        @Override
+        public void onCommand(Object command) {
+            if (link != null && command instanceof MessageDispatch dispatch && dispatch.getMessage() != null)
+                dispatch.getMessage().setBrokerOutTime(link.era());
+            super.onCommand(command);
         }
 
         void later(Runnable task) throws JMSException {
@@ -49,6 +63,7 @@ final class Link implements TransportListener, AutoCloseable {
     Link(String urls, String options) throws JMSException {
         String more = options.isEmpty() ? "" : "&" + options;
         connection = (ActiveMQConnection) new Factory("failover:(" + urls + ")?" + FAILOVER + "&" + CLIENT + more).createConnection();
+        ((Timed) connection).link = this;
         connection.addTransportListener(this);
         // Where the library acknowledges by itself this is the only place that hears of a refusal.
         connection.setClientInternalExceptionListener(error -> {
@@ -62,6 +77,20 @@ final class Link implements TransportListener, AutoCloseable {
 
     synchronized long era() {
         return era;
+    }
+
+    /**
+     * Whether it is still that even era, and the library has noticed no break either: it answers acknowledgements by itself from
+     * when it has lost its socket, and says so to others a little later.
+     */
+    boolean isStill(long before) {
+        FailoverTransport transport = connection.getTransport().narrow(FailoverTransport.class);
+        return (before & 1) == 0 && transport.isConnected() && era() == before;
+    }
+
+    /** Whether a message is of a broker before the one of this even era. Its first ones may come before the era is counted. */
+    static boolean isStale(Message message, long era) {
+        return ((ActiveMQMessage) message).getBrokerOutTime() < era - 1;
     }
 
     /** Errors that the library had and nobody else: an acknowledgement that was refused. */
