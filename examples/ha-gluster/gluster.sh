@@ -5,7 +5,7 @@
 #   ./gluster.sh start             makes them and the volume; the brokers' machines have it at $GLUSTER_HOME/data
 #   ./gluster.sh in MACHINE CMD…   runs a command in a machine: brick1, brick2, brick3, amq1 or amq2
 #   ./gluster.sh cut MACHINE       takes its storage network away, as a pulled cable does; clients still reach it
-#   ./gluster.sh join MACHINE      and gives it back
+#   ./gluster.sh join MACHINE      and gives it back; a broker's machine then waits until it sees the volume again
 #   ./gluster.sh kill-brick N      ends the process of brick N with kill -9; its machine lives
 #   ./gluster.sh again-brick N     starts that process again
 #   ./gluster.sh kill MACHINE      ends a whole machine as a power cut would
@@ -43,7 +43,8 @@ within() { # within MACHINE CMD…
     local pid
     pid=$(cat "$home/$1/pid" 2>/dev/null) || fail "machine $1 does not run"
     shift
-    nsenter --target "$pid" --net --mount --pid --uts --wd="$PWD" -- "$@"
+    # A folder entered from outside would not show what is mounted in the machine.
+    nsenter --target "$pid" --net --mount --pid --uts -- sh -c 'cd "$0" && exec "$@"' "$PWD" "$@"
 }
 gluster_at() { local at=$1; shift; within "$at" gluster --mode=script "$@"; }
 
@@ -156,7 +157,10 @@ in)
     within "$@"
     ;;
 cut) ip link set "${tag}8-$2" down ;;
-join) ip link set "${tag}8-$2" up ;;
+join)
+    ip link set "${tag}8-$2" up
+    case $2 in amq*) until_true 30 "the volume at $2" within "$2" ls "$home/data" ;; esac
+    ;;
 kill-brick) within "brick$2" kill -9 "$(pid_of_brick "$2")" ;;
 again-brick)
     gluster_at "brick$2" volume start $volume force >/dev/null
