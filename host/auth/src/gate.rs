@@ -3,24 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::{hmac, rand};
 use message::{Destination, DestinationKind};
 use plugin::Messages;
 use plugin::auth::{
     Action, Admission, Answer, AuthPolicy, Down, Guard, Kind, Login, Opinion, Password, Permit, Principal, Proofs,
     Request,
 };
-use session::{Admitted, Authenticator, Authorizer, Credentials, Denied, Inspector, Protocol, Verdict};
+use session::{Admitted, Authenticator, Authorizer, Credentials, Denied, Inspector, Verdict};
 
-use crate::known::Known;
+use crate::memory::{Memory, protocol};
 use crate::stats::{Counters, GateStats, count};
 use crate::tokens::Flaw;
 use crate::{Passwords, Tokens};
 
-/// Logins that are remembered.
-const LOGINS_REMEMBERED_MAX: usize = 10_000;
-/// Verdicts that are remembered for the time that a policy is down.
-const VERDICTS_REMEMBERED_MAX: usize = 100_000;
 /// How long a verdict holds that was given in place of a policy that is down, ms.
 const STALE_MS: i64 = 1000;
 
@@ -36,17 +31,11 @@ pub struct Settings {
     pub last_known_good_ms: i64,
 }
 
-/// A destination, and what somebody wants of it.
-type Question = (Principal, Action, Kind, String);
-
 /// Decides logins and rights by the proofs that it checks and the policies that it asks. Closed: who is not let in by
 /// somebody stays out, and what is not allowed by somebody is refused.
 pub struct Gate {
     settings: Settings,
-    /// Of this run alone: names what logged in before without keeping its password.
-    memory_key: hmac::Key,
-    logins: Known<[u8; 32], Admitted>,
-    verdicts: Known<Question, bool>,
+    memory: Memory,
     /// Some policy takes long over a right, so that what it said is looked up before it is asked.
     slow_rights: bool,
     slow_logins: bool,
@@ -57,8 +46,7 @@ pub struct Gate {
 impl Gate {
     /// A gate that has let nobody in yet. `None` where the system has no random numbers.
     pub fn new(settings: Settings) -> Option<Gate> {
-        let mut secret = [0; 32];
-        rand::fill(&mut secret).ok()?;
+        let memory = Memory::new(settings.last_known_good_ms)?;
         let slow = |decides: fn(&dyn AuthPolicy) -> bool| {
             settings.policies.iter().any(|policy| policy.is_slow() && decides(&**policy))
         };
@@ -66,9 +54,7 @@ impl Gate {
             slow_rights: slow(|policy| policy.decides().rights),
             slow_logins: slow(|policy| policy.decides().logins),
             settings,
-            memory_key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            logins: Known::new(LOGINS_REMEMBERED_MAX),
-            verdicts: Known::new(VERDICTS_REMEMBERED_MAX),
+            memory,
             counters: Counters::default(),
             down: AtomicU64::new(0),
         })
@@ -96,30 +82,6 @@ impl Gate {
             places.extend(policy.stats().into_iter().map(|(what, stats)| (policy.name().to_owned(), what, stats)));
         }
         self.counters.get(places)
-    }
-
-    /// Names credentials by what a policy can see of them, and the password.
-    fn name_of(&self, credentials: &Credentials) -> [u8; 32] {
-        let host = credentials.remote.rsplit_once(':').map_or(&*credentials.remote, |(host, _)| host);
-        let parts = [
-            credentials.user.as_deref(),
-            credentials.password.as_deref(),
-            credentials.client_id.as_deref(),
-            credentials.certificate_subject.as_deref(),
-            Some(host),
-            Some(protocol(credentials.protocol)),
-            Some(&*credentials.connector),
-        ];
-        let mut context = hmac::Context::with_key(&self.memory_key);
-        for part in parts {
-            // The length goes first, so that no two lists of parts read the same.
-            context.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-            context.update(part.unwrap_or_default().as_bytes());
-        }
-        let tag = context.sign();
-        let mut name = [0; 32];
-        name.copy_from_slice(tag.as_ref());
-        name
     }
 
     fn decide(&self, credentials: &Credentials, now_ms: i64) -> Result<(Admitted, i64), Refused> {
@@ -201,19 +163,6 @@ impl Gate {
         Ok((false, until_ms))
     }
 
-    /// What was known last of all of these; nothing if it is not known of one.
-    fn last_known(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Option<bool> {
-        let grace_ms = self.settings.last_known_good_ms;
-        if grace_ms == 0 {
-            return None;
-        }
-        let mut all = true;
-        for request in requests {
-            all &= self.verdicts.get(&question(principal, request), now_ms, grace_ms)?;
-        }
-        Some(all)
-    }
-
     fn verdict(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Verdict {
         let verdict = match self.remembered(principal, requests, now_ms) {
             Some(verdict) => verdict,
@@ -229,29 +178,21 @@ impl Gate {
     /// What was said before and still holds, where asking again takes longer than looking.
     fn remembered(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Option<Verdict> {
         let ([request], true) = (requests, self.slow_rights) else { return None };
-        let (allowed, until_ms) = self.verdicts.get_until(&question(principal, request), now_ms)?;
+        let (allowed, until_ms) = self.memory.verdict(principal, request, now_ms)?;
         Some(if allowed { Verdict::Allowed { until_ms } } else { Verdict::Refused { until_ms } })
     }
 
     fn decide_rights(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Verdict {
         match self.ask(principal, requests, now_ms) {
             Ok((allowed, until_ms)) => {
-                let grace_ms = self.settings.last_known_good_ms;
-                if grace_ms > 0 || self.slow_rights {
-                    for request in requests {
-                        let question = question(principal, request);
-                        // A refusal of several says nothing of each; but what was allowed before may be what is refused.
-                        match allowed || requests.len() == 1 {
-                            true => self.verdicts.put(question, allowed, until_ms, now_ms, grace_ms),
-                            false => self.verdicts.forget(&question),
-                        }
-                    }
+                if self.memory.has_grace() || self.slow_rights {
+                    self.memory.keep_verdicts(principal, requests, (allowed, until_ms), now_ms);
                 }
                 if allowed { Verdict::Allowed { until_ms } } else { Verdict::Refused { until_ms } }
             }
             Err(down) => {
                 self.note_down(&down);
-                let known = self.last_known(principal, requests, now_ms);
+                let known = self.memory.last_verdict(principal, requests, now_ms);
                 count(if known.is_some() { &self.counters.honoured } else { &self.counters.failed_closed }, 1);
                 match known {
                     Some(true) => Verdict::Allowed { until_ms: now_ms.saturating_add(STALE_MS) },
@@ -289,7 +230,7 @@ enum Refused {
 
 impl Authenticator for Gate {
     fn at_once(&self, credentials: &Credentials, now_ms: i64) -> Option<Result<Admitted, Denied>> {
-        if let Some(admitted) = self.logins.get(&self.name_of(credentials), now_ms, 0) {
+        if let Some(admitted) = self.memory.login(&self.memory.name_of(credentials), now_ms) {
             count(&self.counters.logins, 1);
             return Some(Ok(admitted));
         }
@@ -305,25 +246,20 @@ impl Authenticator for Gate {
 
     fn authenticate(&self, credentials: &Credentials, now_ms: i64) -> Result<Admitted, Denied> {
         count(&self.counters.logins, 1);
-        let grace_ms = self.settings.last_known_good_ms;
         match self.decide(credentials, now_ms) {
             Ok((admitted, remembered_ms)) => {
-                if now_ms < remembered_ms || grace_ms > 0 {
-                    let name = self.name_of(credentials);
-                    self.logins.put(name, admitted.clone(), remembered_ms, now_ms, grace_ms);
-                }
+                let name = self.memory.name_of(credentials);
+                self.memory.keep_login(name, admitted.clone(), remembered_ms, now_ms);
                 Ok(admitted)
             }
             Err(Refused::No(denied, reason)) => {
-                // Who was let in before is not let in by memory either.
-                self.logins.forget(&self.name_of(credentials));
+                self.memory.forget_login(&self.memory.name_of(credentials));
                 self.note_denied(credentials, &reason);
                 Err(denied)
             }
             Err(Refused::Down(down)) => {
                 self.note_down(&down);
-                let known = self.logins.get(&self.name_of(credentials), now_ms, grace_ms);
-                match known.filter(|admitted| now_ms < admitted.until_ms) {
+                match self.memory.last_login(&self.memory.name_of(credentials), now_ms) {
                     Some(admitted) => {
                         count(&self.counters.honoured, 1);
                         Ok(admitted)
@@ -399,17 +335,6 @@ fn kind(kind: DestinationKind) -> Kind {
         DestinationKind::TempQueue => Kind::TempQueue,
         DestinationKind::TempTopic => Kind::TempTopic,
     }
-}
-
-fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::OpenWire => "openwire",
-        Protocol::Stomp => "stomp",
-    }
-}
-
-fn question(principal: &Principal, request: &Request<'_>) -> Question {
-    (principal.clone(), request.action, request.kind, request.name.to_owned())
 }
 
 fn after(now_ms: i64, ms: u64) -> i64 {

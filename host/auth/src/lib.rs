@@ -14,6 +14,7 @@
 
 mod gate;
 mod known;
+mod memory;
 mod passwords;
 mod stats;
 mod tokens;
