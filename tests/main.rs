@@ -3,6 +3,7 @@
 mod admin;
 mod arrows;
 mod auth;
+mod auth_plugged;
 #[path = "../host/plugin-wasmtime/tests/auth_guest/mod.rs"]
 mod auth_guest;
 mod authors;

@@ -15,6 +15,7 @@
 mod gate;
 mod known;
 mod memory;
+mod offices;
 mod passwords;
 mod stats;
 mod tokens;

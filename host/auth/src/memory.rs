@@ -17,8 +17,8 @@ type Question = (Principal, Action, Kind, String);
 /// Credentials by what a policy can see of them, and the password; names nobody to who does not know the key.
 pub(crate) type Name = [u8; 32];
 
-/// Decisions of the policies, each for its time. Beyond it those of a policy that is down hold for the grace time that the
-/// configuration gives, and no others.
+/// Decisions of the policies, each for its time and for the term in which it was made ([`plugin::auth::Terms`]). Beyond their
+/// time those of a policy that is down hold for the grace time that the configuration gives; beyond their term none does.
 pub(crate) struct Memory {
     /// Of this run alone: names what logged in before without keeping its password.
     key: hmac::Key,
@@ -71,19 +71,19 @@ impl Memory {
     }
 
     /// Who that is, if it was let in and may come in again without asking.
-    pub(crate) fn login(&self, name: &Name, now_ms: i64) -> Option<Admitted> {
-        self.logins.get(name, now_ms, 0)
+    pub(crate) fn login(&self, name: &Name, term: u64, now_ms: i64) -> Option<Admitted> {
+        self.logins.get(name, term, now_ms, 0)
     }
 
     /// Who that is while nobody can be asked.
-    pub(crate) fn last_login(&self, name: &Name, now_ms: i64) -> Option<Admitted> {
-        self.logins.get(name, now_ms, self.grace_ms).filter(|admitted| now_ms < admitted.until_ms)
+    pub(crate) fn last_login(&self, name: &Name, term: u64, now_ms: i64) -> Option<Admitted> {
+        self.logins.get(name, term, now_ms, self.grace_ms).filter(|admitted| now_ms < admitted.until_ms)
     }
 
     /// It was let in, to be remembered until then.
-    pub(crate) fn keep_login(&self, name: Name, admitted: Admitted, until_ms: i64, now_ms: i64) {
+    pub(crate) fn keep_login(&self, name: Name, admitted: Admitted, until_ms: i64, term: u64, now_ms: i64) {
         if now_ms < until_ms || self.has_grace() {
-            self.logins.put(name, admitted, until_ms, now_ms, self.grace_ms);
+            self.logins.put(name, admitted, until_ms, term, now_ms, self.grace_ms);
         }
     }
 
@@ -93,18 +93,30 @@ impl Memory {
     }
 
     /// What was said of it and still holds, and until when.
-    pub(crate) fn verdict(&self, principal: &Principal, request: &Request<'_>, now_ms: i64) -> Option<(bool, i64)> {
-        self.verdicts.get_until(&question(principal, request), now_ms)
+    pub(crate) fn verdict(
+        &self,
+        principal: &Principal,
+        request: &Request<'_>,
+        term: u64,
+        now_ms: i64,
+    ) -> Option<(bool, i64)> {
+        self.verdicts.get_until(&question(principal, request), term, now_ms)
     }
 
     /// What was known last of all of these while nobody can be asked; nothing if it is not known of one.
-    pub(crate) fn last_verdict(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Option<bool> {
+    pub(crate) fn last_verdict(
+        &self,
+        principal: &Principal,
+        requests: &[Request<'_>],
+        term: u64,
+        now_ms: i64,
+    ) -> Option<bool> {
         if !self.has_grace() {
             return None;
         }
         let mut all = true;
         for request in requests {
-            all &= self.verdicts.get(&question(principal, request), now_ms, self.grace_ms)?;
+            all &= self.verdicts.get(&question(principal, request), term, now_ms, self.grace_ms)?;
         }
         Some(all)
     }
@@ -115,13 +127,14 @@ impl Memory {
         principal: &Principal,
         requests: &[Request<'_>],
         (allowed, until_ms): (bool, i64),
+        term: u64,
         now_ms: i64,
     ) {
         for request in requests {
             let question = question(principal, request);
             // A refusal of several says nothing of each; but what was allowed before may be what is refused.
             match allowed || requests.len() == 1 {
-                true => self.verdicts.put(question, allowed, until_ms, now_ms, self.grace_ms),
+                true => self.verdicts.put(question, allowed, until_ms, term, now_ms, self.grace_ms),
                 false => self.verdicts.forget(&question),
             }
         }
