@@ -403,7 +403,7 @@ fn a_kill_leaves_policies_as_before_or_as_after() {
         if operation[0] == "promote" && Summary::of(&home).shadow.is_none() {
             plugin(&home, operations[1]);
         }
-        if operation[0] == "rollback" && Summary::of(&home).previous.is_none() {
+        while operation[0] == "rollback" && Summary::of(&home).previous.is_none() {
             plugin(&home, operations[0]);
         }
         let before = Summary::of(&home);
