@@ -188,7 +188,7 @@ fn ten_thousand_sends_ask_once() {
 }
 
 /// Body of `authorize` that gives this opinion for so many milliseconds.
-fn always(opinion: u8, ms: u32) -> String {
+pub(crate) fn always(opinion: u8, ms: u32) -> String {
     format!(
         "(i32.store8 (i32.const 256) (i32.const {opinion})) (i32.store (i32.const 260) (i32.const {ms}))
          (call $answer (i32.const 1))"

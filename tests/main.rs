@@ -5,6 +5,7 @@ mod arrows;
 mod auth;
 #[path = "../host/plugin-wasmtime/tests/auth_guest/mod.rs"]
 mod auth_guest;
+mod auth_plugged;
 mod authors;
 #[path = "../host/journal-sql/tests/server/mod.rs"]
 #[allow(dead_code, reason = "the crate's own tests use the rest")]

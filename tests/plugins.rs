@@ -25,20 +25,20 @@ const LEAVES_ALL: &str = "
     (call $answer (local.get $count))";
 
 /// Runs `jackfield plugin …` in the broker's folder.
-fn plugin(home: &Path, args: &[&str]) -> String {
+pub(crate) fn plugin(home: &Path, args: &[&str]) -> String {
     let output = run(home, &[&["plugin"], args].concat());
     assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
     text(&output.stdout)
 }
 
 /// The same where it is to be refused; gives what it says.
-fn refused(home: &Path, args: &[&str]) -> String {
+pub(crate) fn refused(home: &Path, args: &[&str]) -> String {
     let output = run(home, &[&["plugin"], args].concat());
     assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output.stdout));
     text(&output.stderr)
 }
 
-fn json(home: &Path, args: &[&str]) -> Value {
+pub(crate) fn json(home: &Path, args: &[&str]) -> Value {
     serde_json::from_str(&plugin(home, &[args, &["--json"]].concat())).expect("JSON")
 }
 
@@ -403,7 +403,7 @@ fn a_kill_leaves_policies_as_before_or_as_after() {
         if operation[0] == "promote" && Summary::of(&home).shadow.is_none() {
             plugin(&home, operations[1]);
         }
-        if operation[0] == "rollback" && Summary::of(&home).previous.is_none() {
+        while operation[0] == "rollback" && Summary::of(&home).previous.is_none() {
             plugin(&home, operations[0]);
         }
         let before = Summary::of(&home);

@@ -177,6 +177,11 @@ fn security(page: &mut Page<'_>, security: &Security) -> fmt::Result {
     };
     page.counters("auth_policy_calls", "Calls into its instance", labels().map(|(l, p)| (l, p.calls)))?;
     page.counters("auth_policy_instances_made", "Instances made", labels().map(|(l, p)| (l, p.instances_made)))?;
+    page.gauges(
+        "auth_policy_generation",
+        "The generation that decides; 0 for one that the configuration names",
+        labels().map(|(l, p)| (l, p.generation)),
+    )?;
     page.gauges("auth_policy_memory_bytes", "Memory of its instance", labels().map(|(l, p)| (l, p.memory_bytes)))?;
     page.gauges(
         "auth_policy_state",

@@ -34,13 +34,13 @@ pub(crate) async fn change(
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Problem> {
     let wishes = Wishes::read(request.uri().query().unwrap_or_default(), what)?;
-    let Wishes { settings, shadow, start_empty, generation, point, pattern } = wishes;
+    let Wishes { settings, grants, shadow, start_empty, generation, point, pattern } = wishes;
     let bytes = match what {
         Change::Deploy => component(house, request).await?,
         _ => Bytes::new(),
     };
     let generation = work(house, move |policies| match what {
-        Change::Deploy => policies.deploy(Wish { name, bytes, settings, shadow, start_empty }).map(Some),
+        Change::Deploy => policies.deploy(Wish { name, bytes, settings, shadow, start_empty, grants }).map(Some),
         Change::Configure => policies.configure(&name, settings).map(Some),
         Change::Promote => policies.promote(&name, generation, start_empty).map(Some),
         Change::Rollback => policies.rollback(&name, generation).map(Some),
@@ -127,7 +127,7 @@ impl Change {
     /// What its query may wish.
     fn wishes(self) -> &'static [&'static str] {
         match self {
-            Change::Deploy => &["set", "shadow", "start_empty"],
+            Change::Deploy => &["set", "grant", "shadow", "start_empty"],
             Change::Configure => &["set"],
             Change::Promote => &["generation", "start_empty"],
             Change::Rollback => &["generation"],
@@ -140,6 +140,7 @@ impl Change {
 /// What a query wishes.
 struct Wishes {
     settings: Vec<(String, String)>,
+    grants: Vec<String>,
     shadow: bool,
     start_empty: bool,
     generation: Option<u64>,
@@ -151,6 +152,7 @@ impl Wishes {
     fn read(query: &str, what: Change) -> Result<Wishes, Problem> {
         let mut wishes = Wishes {
             settings: Vec::new(),
+            grants: Vec::new(),
             shadow: false,
             start_empty: false,
             generation: None,
@@ -177,6 +179,7 @@ impl Wishes {
                     Some((key, value)) if !key.is_empty() => wishes.settings.push((key.to_owned(), value.to_owned())),
                     _ => return Err(wrong("is no setting", "write set=KEY%3DVALUE")),
                 },
+                "grant" => wishes.grants.push(value),
                 "shadow" => wishes.shadow = flag()?,
                 "start_empty" => wishes.start_empty = flag()?,
                 "generation" => match value.parse() {
@@ -240,7 +243,9 @@ mod tests {
 
     #[test]
     fn wishes_stand_in_the_query() {
-        let wishes = Wishes::read("set=home%3Dnorth&set=a%3Db%3Dc&shadow=true", Change::Deploy).expect("good");
+        let wishes = Wishes::read("set=home%3Dnorth&set=a%3Db%3Dc&shadow=true&grant=passwords", Change::Deploy);
+        let wishes = wishes.expect("good");
+        assert_eq!(wishes.grants, ["passwords"]);
         let settings = [("home".to_owned(), "north".to_owned()), ("a".to_owned(), "b=c".to_owned())];
         assert_eq!((wishes.settings, wishes.shadow, wishes.start_empty), (settings.to_vec(), true, false));
         let wishes = Wishes::read("generation=7&start_empty=true", Change::Promote).expect("good");

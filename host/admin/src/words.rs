@@ -88,6 +88,9 @@ pub struct Security {
 pub struct AuthPlace {
     /// The policy.
     pub policy: String,
+    /// The generation that decides; 0 for one that the configuration names.
+    #[serde(default)]
+    pub generation: u64,
     /// `logins`, `rights` or `messages`.
     pub place: String,
     /// How its instance stands: `live`, `warming`, `asleep`, `backing_off`, `refused`.

@@ -1,55 +1,53 @@
 //! The gate: proofs are checked, policies are asked in order, a policy that is down closes it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use aws_lc_rs::{hmac, rand};
 use message::{Destination, DestinationKind};
 use plugin::Messages;
 use plugin::auth::{
-    Action, Admission, Answer, AuthPolicy, Down, Guard, Kind, Login, Opinion, Password, Permit, Principal, Proofs,
-    Request,
+    Action, Admission, Answer, AuthPolicy, Decides, Down, Guard, Kind, Login, Opinion, Password, Permit, Principal,
+    Proofs, Request, Terms,
 };
-use session::{Admitted, Authenticator, Authorizer, Credentials, Denied, Inspector, Protocol, Verdict};
+use session::{Admitted, Authenticator, Authorizer, Credentials, Denied, Inspector, Verdict};
 
-use crate::known::Known;
+use crate::memory::{Memory, protocol};
+use crate::offices::{Offices, OfficesInTerm};
 use crate::stats::{Counters, GateStats, count};
 use crate::tokens::Flaw;
 use crate::{Passwords, Tokens};
 
-/// Logins that are remembered.
-const LOGINS_REMEMBERED_MAX: usize = 10_000;
-/// Verdicts that are remembered for the time that a policy is down.
-const VERDICTS_REMEMBERED_MAX: usize = 100_000;
 /// How long a verdict holds that was given in place of a policy that is down, ms.
 const STALE_MS: i64 = 1000;
 
 /// What a gate is made of.
 pub struct Settings {
     /// Asked in this order; the first that has an opinion decides.
-    pub policies: Vec<Box<dyn AuthPolicy>>,
+    pub policies: Vec<Arc<dyn AuthPolicy>>,
     /// Passwords of the users.
     pub passwords: Passwords,
     /// Keys of tokens.
     pub tokens: Tokens,
     /// How long after it ran out a decision still holds while the policy is down, ms; 0 refuses at once.
     pub last_known_good_ms: i64,
+    /// The terms that end when a policy changes its generation; the gate ends them when the list of policies changes.
+    pub terms: Arc<Terms>,
 }
 
-/// A destination, and what somebody wants of it.
-type Question = (Principal, Action, Kind, String);
+/// The policies that are asked, in their order.
+type Bench = Arc<[Arc<dyn AuthPolicy>]>;
 
 /// Decides logins and rights by the proofs that it checks and the policies that it asks. Closed: who is not let in by
 /// somebody stays out, and what is not allowed by somebody is refused.
+///
+/// Policies may be seated before and behind those of its settings while it works. What was decided before that, or by another
+/// generation of a policy, is asked anew: decisions hold in their term only.
 pub struct Gate {
     settings: Settings,
-    /// Of this run alone: names what logged in before without keeping its password.
-    memory_key: hmac::Key,
-    logins: Known<[u8; 32], Admitted>,
-    verdicts: Known<Question, bool>,
-    /// Some policy takes long over a right, so that what it said is looked up before it is asked.
-    slow_rights: bool,
-    slow_logins: bool,
+    bench: RwLock<Bench>,
+    memory: Memory,
+    /// What the policies of the bench have a say in, in the term that lasts.
+    offices: OfficesInTerm,
     counters: Counters,
     down: AtomicU64,
 }
@@ -57,69 +55,58 @@ pub struct Gate {
 impl Gate {
     /// A gate that has let nobody in yet. `None` where the system has no random numbers.
     pub fn new(settings: Settings) -> Option<Gate> {
-        let mut secret = [0; 32];
-        rand::fill(&mut secret).ok()?;
-        let slow = |decides: fn(&dyn AuthPolicy) -> bool| {
-            settings.policies.iter().any(|policy| policy.is_slow() && decides(&**policy))
-        };
         Some(Gate {
-            slow_rights: slow(|policy| policy.decides().rights),
-            slow_logins: slow(|policy| policy.decides().logins),
+            bench: RwLock::new(settings.policies.clone().into()),
+            memory: Memory::new(settings.last_known_good_ms)?,
             settings,
-            memory_key: hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            logins: Known::new(LOGINS_REMEMBERED_MAX),
-            verdicts: Known::new(VERDICTS_REMEMBERED_MAX),
+            offices: OfficesInTerm::default(),
             counters: Counters::default(),
             down: AtomicU64::new(0),
         })
     }
 
+    /// Seats these policies before and behind those of the settings, in place of all that were seated so. Another term begins.
+    pub fn seat(&self, before: Vec<Arc<dyn AuthPolicy>>, behind: Vec<Arc<dyn AuthPolicy>>) {
+        let bench: Bench = before.into_iter().chain(self.settings.policies.iter().cloned()).chain(behind).collect();
+        *self.bench.write().unwrap_or_else(PoisonError::into_inner) = bench;
+        self.settings.terms.begin();
+    }
+
+    fn bench(&self) -> Bench {
+        self.bench.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn offices(&self) -> (u64, Offices) {
+        self.offices.get(&self.settings.terms, || Offices::of(&self.bench()))
+    }
+
     /// Whether any policy has a say in what may be done; if not, everybody who is in may do everything.
     pub fn limits_rights(&self) -> bool {
-        self.settings.policies.iter().any(|policy| policy.decides().rights)
+        self.offices().1.rights
     }
 
     /// Whether any policy has a say in who comes in; if not, nobody does.
     pub fn decides_logins(&self) -> bool {
-        self.settings.policies.iter().any(|policy| policy.decides().logins)
+        self.offices().1.logins
     }
 
     /// Whether any policy looks at messages.
     pub fn looks_at_messages(&self) -> bool {
-        self.settings.policies.iter().any(|policy| policy.decides().messages)
+        self.offices().1.messages
+    }
+
+    /// The policies that are asked, in their order: names, and what each has a say in.
+    pub fn asked(&self) -> Vec<(String, Decides)> {
+        self.bench().iter().map(|policy| (policy.name().to_owned(), policy.decides())).collect()
     }
 
     /// What it was asked and what became of it.
     pub fn stats(&self) -> GateStats {
         let mut places = Vec::new();
-        for policy in &self.settings.policies {
+        for policy in self.bench().iter() {
             places.extend(policy.stats().into_iter().map(|(what, stats)| (policy.name().to_owned(), what, stats)));
         }
         self.counters.get(places)
-    }
-
-    /// Names credentials by what a policy can see of them, and the password.
-    fn name_of(&self, credentials: &Credentials) -> [u8; 32] {
-        let host = credentials.remote.rsplit_once(':').map_or(&*credentials.remote, |(host, _)| host);
-        let parts = [
-            credentials.user.as_deref(),
-            credentials.password.as_deref(),
-            credentials.client_id.as_deref(),
-            credentials.certificate_subject.as_deref(),
-            Some(host),
-            Some(protocol(credentials.protocol)),
-            Some(&*credentials.connector),
-        ];
-        let mut context = hmac::Context::with_key(&self.memory_key);
-        for part in parts {
-            // The length goes first, so that no two lists of parts read the same.
-            context.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
-            context.update(part.unwrap_or_default().as_bytes());
-        }
-        let tag = context.sign();
-        let mut name = [0; 32];
-        name.copy_from_slice(tag.as_ref());
-        name
     }
 
     fn decide(&self, credentials: &Credentials, now_ms: i64) -> Result<(Admitted, i64), Refused> {
@@ -151,7 +138,7 @@ impl Gate {
             remote,
             proofs,
         };
-        for policy in self.settings.policies.iter().filter(|policy| policy.decides().logins) {
+        for policy in self.bench().iter().filter(|policy| policy.decides().logins) {
             match policy.authenticate(&login, now_ms).map_err(Refused::Down)? {
                 Admission::Admit { until_ms, .. } if until_ms <= now_ms => {
                     return Err(Refused::No(Denied::Expired, format!("policy {}: its time is over", policy.name())));
@@ -178,7 +165,7 @@ impl Gate {
         let mut open: Vec<Request<'_>> = requests.to_vec();
         let mut until_ms = i64::MAX;
         let mut answers = Vec::new();
-        for policy in self.settings.policies.iter().filter(|policy| policy.decides().rights) {
+        for policy in self.bench().iter().filter(|policy| policy.decides().rights) {
             policy.authorize(principal, &open, now_ms, &mut answers)?;
             if answers.len() != open.len() {
                 let reason = format!("it gave {} answers to {} requests", answers.len(), open.len());
@@ -201,23 +188,15 @@ impl Gate {
         Ok((false, until_ms))
     }
 
-    /// What was known last of all of these; nothing if it is not known of one.
-    fn last_known(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Option<bool> {
-        let grace_ms = self.settings.last_known_good_ms;
-        if grace_ms == 0 {
-            return None;
-        }
-        let mut all = true;
-        for request in requests {
-            all &= self.verdicts.get(&question(principal, request), now_ms, grace_ms)?;
-        }
-        Some(all)
-    }
-
     fn verdict(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Verdict {
-        let verdict = match self.remembered(principal, requests, now_ms) {
+        // The term before the question: what comes of it is of that term at the latest.
+        let (term, offices) = self.offices();
+        if !offices.rights {
+            return Verdict::Allowed { until_ms: i64::MAX };
+        }
+        let verdict = match self.remembered(principal, requests, (term, offices), now_ms) {
             Some(verdict) => verdict,
-            None => self.decide_rights(principal, requests, now_ms),
+            None => self.decide_rights(principal, requests, (term, offices), now_ms),
         };
         count(&self.counters.rights, 1);
         if !matches!(verdict, Verdict::Allowed { .. }) {
@@ -227,31 +206,35 @@ impl Gate {
     }
 
     /// What was said before and still holds, where asking again takes longer than looking.
-    fn remembered(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Option<Verdict> {
-        let ([request], true) = (requests, self.slow_rights) else { return None };
-        let (allowed, until_ms) = self.verdicts.get_until(&question(principal, request), now_ms)?;
+    fn remembered(
+        &self,
+        principal: &Principal,
+        requests: &[Request<'_>],
+        (term, offices): (u64, Offices),
+        now_ms: i64,
+    ) -> Option<Verdict> {
+        let ([request], true) = (requests, offices.slow_rights) else { return None };
+        let (allowed, until_ms) = self.memory.verdict(principal, request, term, now_ms)?;
         Some(if allowed { Verdict::Allowed { until_ms } } else { Verdict::Refused { until_ms } })
     }
 
-    fn decide_rights(&self, principal: &Principal, requests: &[Request<'_>], now_ms: i64) -> Verdict {
+    fn decide_rights(
+        &self,
+        principal: &Principal,
+        requests: &[Request<'_>],
+        (term, offices): (u64, Offices),
+        now_ms: i64,
+    ) -> Verdict {
         match self.ask(principal, requests, now_ms) {
             Ok((allowed, until_ms)) => {
-                let grace_ms = self.settings.last_known_good_ms;
-                if grace_ms > 0 || self.slow_rights {
-                    for request in requests {
-                        let question = question(principal, request);
-                        // A refusal of several says nothing of each; but what was allowed before may be what is refused.
-                        match allowed || requests.len() == 1 {
-                            true => self.verdicts.put(question, allowed, until_ms, now_ms, grace_ms),
-                            false => self.verdicts.forget(&question),
-                        }
-                    }
+                if self.memory.has_grace() || offices.slow_rights {
+                    self.memory.keep_verdicts(principal, requests, (allowed, until_ms), term, now_ms);
                 }
                 if allowed { Verdict::Allowed { until_ms } } else { Verdict::Refused { until_ms } }
             }
             Err(down) => {
                 self.note_down(&down);
-                let known = self.last_known(principal, requests, now_ms);
+                let known = self.memory.last_verdict(principal, requests, term, now_ms);
                 count(if known.is_some() { &self.counters.honoured } else { &self.counters.failed_closed }, 1);
                 match known {
                     Some(true) => Verdict::Allowed { until_ms: now_ms.saturating_add(STALE_MS) },
@@ -289,11 +272,12 @@ enum Refused {
 
 impl Authenticator for Gate {
     fn at_once(&self, credentials: &Credentials, now_ms: i64) -> Option<Result<Admitted, Denied>> {
-        if let Some(admitted) = self.logins.get(&self.name_of(credentials), now_ms, 0) {
+        let (term, offices) = self.offices();
+        if let Some(admitted) = self.memory.login(&self.memory.name_of(credentials), term, now_ms) {
             count(&self.counters.logins, 1);
             return Some(Ok(admitted));
         }
-        if self.slow_logins {
+        if offices.slow_logins {
             return None;
         }
         let hashed = match (&credentials.user, &credentials.password) {
@@ -305,25 +289,21 @@ impl Authenticator for Gate {
 
     fn authenticate(&self, credentials: &Credentials, now_ms: i64) -> Result<Admitted, Denied> {
         count(&self.counters.logins, 1);
-        let grace_ms = self.settings.last_known_good_ms;
+        let term = self.settings.terms.now();
         match self.decide(credentials, now_ms) {
             Ok((admitted, remembered_ms)) => {
-                if now_ms < remembered_ms || grace_ms > 0 {
-                    let name = self.name_of(credentials);
-                    self.logins.put(name, admitted.clone(), remembered_ms, now_ms, grace_ms);
-                }
+                let name = self.memory.name_of(credentials);
+                self.memory.keep_login(name, admitted.clone(), remembered_ms, term, now_ms);
                 Ok(admitted)
             }
             Err(Refused::No(denied, reason)) => {
-                // Who was let in before is not let in by memory either.
-                self.logins.forget(&self.name_of(credentials));
+                self.memory.forget_login(&self.memory.name_of(credentials));
                 self.note_denied(credentials, &reason);
                 Err(denied)
             }
             Err(Refused::Down(down)) => {
                 self.note_down(&down);
-                let known = self.logins.get(&self.name_of(credentials), now_ms, grace_ms);
-                match known.filter(|admitted| now_ms < admitted.until_ms) {
+                match self.memory.last_login(&self.memory.name_of(credentials), term, now_ms) {
                     Some(admitted) => {
                         count(&self.counters.honoured, 1);
                         Ok(admitted)
@@ -351,7 +331,7 @@ impl Inspector for Gate {
         judgements.resize(messages.rows(), None);
         count(&self.counters.messages, messages.rows());
         let mut said = Vec::new();
-        for policy in self.settings.policies.iter().filter(|policy| policy.decides().messages) {
+        for policy in self.bench().iter().filter(|policy| policy.decides().messages) {
             let mut outcome = policy.check_messages(principal, messages, now_ms, &mut said);
             if outcome.is_ok() && said.len() != messages.rows() {
                 let reason = format!("it gave {} judgements on {} messages", said.len(), messages.rows());
@@ -369,6 +349,10 @@ impl Inspector for Gate {
         }
         count(&self.counters.messages_refused, judgements.iter().flatten().count());
     }
+
+    fn looks(&self) -> bool {
+        self.looks_at_messages()
+    }
 }
 
 impl Authorizer for Gate {
@@ -380,6 +364,11 @@ impl Authorizer for Gate {
             named.iter().map(|(kind, name)| Request { action, kind: *kind, name }).collect();
         self.verdict(principal, &requests, now_ms)
     }
+
+    fn term(&self) -> Option<u64> {
+        let (term, offices) = self.offices();
+        offices.rights.then_some(term)
+    }
 }
 
 impl Guard for Gate {
@@ -390,6 +379,10 @@ impl Guard for Gate {
             Verdict::Unanswered => Permit { allowed: false, until_ms: now_ms.saturating_add(STALE_MS) },
         }
     }
+
+    fn term(&self) -> Option<u64> {
+        Authorizer::term(self)
+    }
 }
 
 fn kind(kind: DestinationKind) -> Kind {
@@ -399,17 +392,6 @@ fn kind(kind: DestinationKind) -> Kind {
         DestinationKind::TempQueue => Kind::TempQueue,
         DestinationKind::TempTopic => Kind::TempTopic,
     }
-}
-
-fn protocol(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::OpenWire => "openwire",
-        Protocol::Stomp => "stomp",
-    }
-}
-
-fn question(principal: &Principal, request: &Request<'_>) -> Question {
-    (principal.clone(), request.action, request.kind, request.name.to_owned())
 }
 
 fn after(now_ms: i64, ms: u64) -> i64 {
@@ -505,17 +487,18 @@ mod tests {
         }
     }
 
-    fn gate(last_known_good_ms: i64, more: Vec<Box<dyn AuthPolicy>>) -> (Gate, Arc<Switch>) {
+    fn gate(last_known_good_ms: i64, more: Vec<Arc<dyn AuthPolicy>>) -> (Gate, Arc<Switch>) {
         let switch = Arc::new(Switch {
             down: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             slow: AtomicBool::new(false),
             until_ms: AtomicI64::new(i64::MAX),
         });
-        let mut policies: Vec<Box<dyn AuthPolicy>> = vec![Box::new(Shared(switch.clone()))];
+        let mut policies: Vec<Arc<dyn AuthPolicy>> = vec![Arc::new(Shared(switch.clone()))];
         policies.extend(more);
         let (passwords, tokens) = (Passwords::default(), Tokens::default());
-        let gate = Gate::new(Settings { policies, passwords, tokens, last_known_good_ms }).expect("random numbers");
+        let gate = Gate::new(Settings { policies, passwords, tokens, last_known_good_ms, terms: Arc::default() })
+            .expect("random numbers");
         (gate, switch)
     }
 
@@ -566,7 +549,7 @@ mod tests {
             admin: vec![],
         };
         let map = AuthorizationMap::new(vec![rule("D.>"), rule("M")]);
-        let (gate, _) = gate(0, vec![Box::new(map)]);
+        let (gate, _) = gate(0, vec![Arc::new(map)]);
         for (names, expected) in [
             (&["A"][..], true),
             (&["M"], true),
@@ -635,10 +618,11 @@ mod tests {
     fn a_slow_policy_is_asked_once_for_its_time() {
         let (gate, switch) = gate(0, vec![]);
         switch.slow.store(true, Ordering::Relaxed);
-        let policies: Vec<Box<dyn AuthPolicy>> = vec![Box::new(Shared(switch.clone()))];
+        let policies: Vec<Arc<dyn AuthPolicy>> = vec![Arc::new(Shared(switch.clone()))];
         let (passwords, tokens) = (Passwords::default(), Tokens::default());
         drop(gate);
-        let gate = Gate::new(Settings { policies, passwords, tokens, last_known_good_ms: 0 }).expect("random numbers");
+        let gate = Gate::new(Settings { policies, passwords, tokens, last_known_good_ms: 0, terms: Arc::default() })
+            .expect("random numbers");
         assert!(gate.at_once(&says("ann", None), 0).is_none());
         assert!(gate.authenticate(&says("ann", None), 0).is_ok());
         assert!(gate.at_once(&says("ann", None), 1).is_some_and(|outcome| outcome.is_ok()));
@@ -651,6 +635,72 @@ mod tests {
         assert_eq!(asked() - before, 2);
         assert_eq!(write(&gate, &["A"], 1000), Verdict::Allowed { until_ms: 2000 });
         assert_eq!(asked() - before, 3);
+    }
+
+    /// Whatever was remembered, of logins and of rights, ends with the term; also what memory would honour for a policy that
+    /// is down.
+    #[test]
+    fn nothing_outlives_its_term() {
+        for grace_ms in [0, 60_000] {
+            let (gate, switch) = gate(grace_ms, vec![]);
+            switch.slow.store(true, Ordering::Relaxed);
+            gate.settings.terms.begin();
+            let asked = || switch.asked.load(Ordering::Relaxed);
+            let round = || {
+                assert!(gate.authenticate(&says("ann", None), 0).is_ok());
+                assert_eq!(write(&gate, &["A"], 0), Verdict::Allowed { until_ms: 1000 });
+                let before = asked();
+                assert!(gate.at_once(&says("ann", None), 1).is_some_and(|outcome| outcome.is_ok()));
+                assert_eq!(write(&gate, &["A"], 1), Verdict::Allowed { until_ms: 1000 });
+                assert_eq!(asked(), before, "both are remembered");
+                before
+            };
+            let first = round();
+            let term = Guard::term(&gate).expect("rights are limited");
+            gate.settings.terms.begin();
+            assert!(Guard::term(&gate) > Some(term));
+            assert!(gate.at_once(&says("ann", None), 1).is_none());
+            assert_eq!(round(), first + 2, "both are asked again");
+            gate.settings.terms.begin();
+            switch.down.store(true, Ordering::Relaxed);
+            assert_eq!(gate.authenticate(&says("ann", None), 1).err(), Some(Denied::Unavailable), "{grace_ms}");
+            assert_eq!(write(&gate, &["A"], 1), Verdict::Unanswered, "{grace_ms}");
+        }
+    }
+
+    /// Policies that come and go are asked in their places, from the next question on.
+    #[test]
+    fn policies_are_seated_before_and_behind() {
+        let users = SimpleUsers::new([], Some(plugin::auth::Anonymous { user: "anybody".into(), groups: vec![] }));
+        let gate = Gate::new(Settings {
+            policies: vec![Arc::new(users)],
+            passwords: Passwords::default(),
+            tokens: Tokens::default(),
+            last_known_good_ms: 0,
+            terms: Arc::default(),
+        })
+        .expect("random numbers");
+        let nobody = Credentials { remote: "tcp://10.0.0.1:5".into(), ..Credentials::default() };
+        assert!(!gate.limits_rights() && !gate.looks_at_messages() && Guard::term(&gate).is_none());
+        assert_eq!(write(&gate, &["D"], 0), Verdict::Allowed { until_ms: i64::MAX });
+        assert!(gate.authenticate(&nobody, 0).is_ok() && gate.authenticate(&says("ann", None), 0).is_err());
+
+        let (_, switch) = self::gate(0, vec![]);
+        let names = || gate.asked().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        gate.seat(vec![Arc::new(Shared(switch.clone()))], vec![]);
+        assert_eq!(names(), ["switch", "simple-users"]);
+        assert!(gate.limits_rights() && gate.looks_at_messages() && Inspector::looks(&gate));
+        assert_eq!(write(&gate, &["D"], 0), Verdict::Refused { until_ms: 1000 });
+        assert!(gate.authenticate(&nobody, 0).is_ok() && gate.authenticate(&says("ann", None), 0).is_ok());
+        switch.down.store(true, Ordering::Relaxed);
+        assert_eq!(gate.authenticate(&says("new", None), 0).err(), Some(Denied::Unavailable), "the first is down");
+
+        gate.seat(vec![], vec![Arc::new(Shared(switch))]);
+        assert_eq!(names(), ["simple-users", "switch"]);
+        assert!(gate.authenticate(&nobody, 0).is_ok(), "who is known to the first needs no second");
+        gate.seat(vec![], vec![]);
+        assert_eq!((names(), Guard::term(&gate)), (vec!["simple-users".to_owned()], None));
+        assert_eq!(gate.authenticate(&says("ann", None), 0).err(), Some(Denied::Invalid));
     }
 
     struct Rows(usize);
@@ -688,10 +738,11 @@ mod tests {
         let hash = hash_password("secret").expect("a hash");
         let users = SimpleUsers::new([("ann".to_owned(), vec!["users".to_owned()])], None);
         let gate = Gate::new(Settings {
-            policies: vec![Box::new(users)],
+            policies: vec![Arc::new(users)],
             passwords: Passwords::new([("ann".to_owned(), Secret::Hash(hash))]),
             tokens: Tokens::default(),
             last_known_good_ms: 0,
+            terms: Arc::default(),
         })
         .expect("random numbers");
         assert!(!gate.limits_rights());

@@ -14,6 +14,8 @@
 
 mod gate;
 mod known;
+mod memory;
+mod offices;
 mod passwords;
 mod stats;
 mod tokens;

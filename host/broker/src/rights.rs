@@ -18,12 +18,19 @@ const TOPICS_REMEMBERED_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Reader {
     principal: Arc<Principal>,
+    /// The term of the guard in which the verdicts were given.
+    term: u64,
     verdicts: FxHashMap<Text, Permit>,
 }
 
 impl Reader {
-    /// Whether messages of this topic are for the subscription. Asked once per topic and time.
+    /// Whether messages of this topic are for the subscription. Asked once per topic, term and time.
     pub(crate) fn may_read(&mut self, guard: &dyn Guard, topic: &Destination, now_ms: i64) -> bool {
+        let Some(term) = guard.term() else { return true };
+        if term != self.term {
+            self.term = term;
+            self.verdicts.clear();
+        }
         if let Some(permit) = self.verdicts.get(&topic.name)
             && now_ms < permit.until_ms
         {
@@ -59,7 +66,7 @@ impl Broker {
     pub(crate) fn reader(&self, from: ConnectionKey, topics: &[Destination]) -> Option<Box<Reader>> {
         self.guard.as_ref()?;
         let connection = self.connections.get(&from)?;
-        let reader = Reader { principal: connection.principal.clone(), verdicts: FxHashMap::default() };
+        let reader = Reader { principal: connection.principal.clone(), term: 0, verdicts: FxHashMap::default() };
         topics.iter().any(Destination::is_wildcard).then(|| Box::new(reader))
     }
 
@@ -71,7 +78,7 @@ impl Broker {
 
     /// Refuses the making of whatever of `destination` does not exist, unless the client may do that.
     pub(crate) fn check_creation(&self, from: ConnectionKey, destination: &Destination) -> Result<(), Refusal> {
-        if self.guard.is_none() {
+        if !self.has_limits() {
             return Ok(());
         }
         for part in destination.components() {
@@ -85,7 +92,7 @@ impl Broker {
 
     /// Refuses the removal of what exists, unless the client may do that.
     pub(crate) fn check_removal(&self, from: ConnectionKey, destination: &Destination) -> Result<(), Refusal> {
-        if self.guard.is_some() && self.exists(destination) && !self.may(from, Action::Admin, destination) {
+        if self.has_limits() && self.exists(destination) && !self.may(from, Action::Admin, destination) {
             return Err(self.refusal(from, "remove", destination));
         }
         Ok(())
@@ -101,8 +108,13 @@ impl Broker {
         }
     }
 
+    /// Whether anybody says at present what may be done.
+    fn has_limits(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.term().is_some())
+    }
+
     fn may(&self, from: ConnectionKey, action: Action, destination: &Destination) -> bool {
-        let Some(guard) = &self.guard else { return true };
+        let Some(guard) = self.guard.as_ref().filter(|guard| guard.term().is_some()) else { return true };
         let Some(connection) = self.connections.get(&from) else { return false };
         guard.allows(&connection.principal, request(action, destination), self.now).allowed
     }

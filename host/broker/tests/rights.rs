@@ -3,6 +3,7 @@
 mod house;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use broker::Config;
 use house::{House, wish};
@@ -117,6 +118,40 @@ fn wildcards_over_topics_are_looked_at_topic_by_topic() {
     house.settle();
     let texts = house.texts(2);
     assert_eq!(texts.iter().filter(|text| !text.starts_with('1')).collect::<Vec<_>>(), ["5"]);
+}
+
+/// Lets everybody read topics for ever in even terms and none in odd ones; the last one limits nobody.
+#[derive(Default)]
+struct Parity(AtomicU64);
+
+const UNLIMITED: u64 = 3;
+
+impl Guard for Parity {
+    fn allows(&self, _: &Principal, request: Request<'_>, _: i64) -> Permit {
+        let term = self.0.load(Ordering::Relaxed);
+        Permit { allowed: request.action != Action::Read || term.is_multiple_of(2), until_ms: i64::MAX }
+    }
+
+    fn term(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|term| *term != UNLIMITED)
+    }
+}
+
+/// What a wildcard may read is asked anew in each term, while its consumer stays.
+#[test]
+fn what_a_wildcard_may_read_ends_with_the_term() {
+    let (mut house, parity) = (House::with(Config::default()), Arc::new(Parity::default()));
+    house.broker.set_guard(parity.clone());
+    for connection in [1, 2] {
+        house.log_in(connection, Some("ann"), Some(["c1", "c2"][connection as usize - 1]), false);
+    }
+    house.subscribe(2, 1, "topic://T.>");
+    house.take(2);
+    for term in 0..=UNLIMITED {
+        parity.0.store(term, Ordering::Relaxed);
+        send(&mut house, 1, "topic://T.a", &format!("{term}"));
+    }
+    assert_eq!(house.texts(2), ["0", "2", "3"]);
 }
 
 /// What was found before the core not to be allowed goes nowhere: its sender hears so as it would of any refusal, a producer

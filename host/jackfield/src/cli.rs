@@ -57,7 +57,7 @@ Examples:
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look into dispatch policies, and change them on a running broker.
+    /// Look into policies, and change them on a running broker.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Measure a broker under load.
@@ -231,7 +231,7 @@ pub(crate) enum ConfigCommand {
     Show(ConfigFile),
 }
 
-/// Look into dispatch policies, and change them on a running broker.
+/// Look into policies, and change them on a running broker.
 ///
 /// A plug-in has generations, and one of them decides. The broker is asked over its admin socket, which only its own user
 /// may do; all that is changed is there again after a restart.
@@ -245,7 +245,8 @@ Examples:
   jackfield plugin shadow by-region                    does it decide alike, and what does it cost
   jackfield plugin promote by-region
   jackfield plugin rollback by-region
-  jackfield plugin explain ORDERS.NORTH                which policy sent which message where")]
+  jackfield plugin explain ORDERS.NORTH                which policy sent which message where
+  jackfield plugin bind rights before.1 --point auth   asked before the auth policies of the configuration")]
 pub(crate) enum PluginCommand {
     /// Write one.
     #[command(flatten)]
@@ -264,9 +265,10 @@ pub(crate) enum PluginCommand {
     EndShadow(Named),
     /// Remove a plug-in that nothing is bound to.
     Remove(Named),
-    /// Have the queues of a pattern use a policy: a plug-in, or one that dispatch_policy may name.
+    /// Have the queues of a pattern use a policy: a plug-in, or one that dispatch_policy may name. Or have an auth policy asked
+    /// in a place.
     Bind(Binding),
-    /// Have the queues of a pattern use what their settings say.
+    /// Have the queues of a pattern use what their settings say, or have nobody asked in a place.
     Unbind(Unbinding),
     /// Show the plug-ins, where they are bound, and what policies in use did so far.
     List(List),
@@ -312,6 +314,9 @@ pub(crate) struct Deploy {
     /// Go on without the state of the generation before if it is not taken.
     #[arg(long)]
     pub(crate) start_empty: bool,
+    /// What it is granted beyond its imports: passwords, which an auth policy may ask to see.
+    #[arg(long = "grant", value_name = "WHAT")]
+    pub(crate) grants: Vec<String>,
     /// Which broker.
     #[command(flatten)]
     pub(crate) reach: Reach,
@@ -399,9 +404,11 @@ pub(crate) struct Binding {
     /// Name of the policy.
     pub(crate) name: String,
     /// Which queues, for topic-dispatch which topics: a name, or a pattern such as ORDERS.>; for publish-routing those of
-    /// topics begin with topic://
+    /// topics begin with topic://. For auth a place: before.1 to before.9 are asked before the policies of the configuration,
+    /// behind.1 to behind.9 behind them.
+    #[arg(value_name = "PATTERN|PLACE")]
     pub(crate) pattern: String,
-    /// What it decides there: queue-dispatch, topic-dispatch, group-assignment or publish-routing.
+    /// What it decides there: queue-dispatch, topic-dispatch, group-assignment, publish-routing or auth.
     #[arg(long, value_name = "POINT", default_value_t = Point::QueueDispatch)]
     pub(crate) point: Point,
     /// Which broker.
@@ -412,7 +419,8 @@ pub(crate) struct Binding {
 /// Destinations by pattern.
 #[derive(Debug, Args)]
 pub(crate) struct Unbinding {
-    /// The pattern as it was bound.
+    /// The pattern or place as it was bound.
+    #[arg(value_name = "PATTERN|PLACE")]
     pub(crate) pattern: String,
     /// What was decided there.
     #[arg(long, value_name = "POINT", default_value_t = Point::QueueDispatch)]

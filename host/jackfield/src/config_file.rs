@@ -65,7 +65,7 @@ pub(crate) fn run(command: &ConfigCommand) -> Exit {
                 Err(errors) => wrong.extend(errors.iter().map(|error| format!("{error:#}"))),
                 Ok((policies, _)) => {
                     let component = |name: &str, passwords_granted| policies.auth(name, passwords_granted);
-                    let gate = security::gate(&found.config.security, &component);
+                    let gate = security::gate(&found.config.security, &component, policies.terms());
                     wrong.extend(gate.err().into_iter().flatten().map(|error| format!("{error:#}")));
                 }
             }

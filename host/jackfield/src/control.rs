@@ -90,6 +90,8 @@ impl Control for House {
                 fold.add_retired(&page.retired);
                 from = page.next;
             }
+            let guards = self.gate.iter().flat_map(|gate| gate.stats().policies);
+            guards.for_each(|(name, _, stats)| fold.add_policy(Point::Auth, &name, &stats));
             Ok(fold.finish())
         })
     }
@@ -98,6 +100,7 @@ impl Control for House {
 fn security(stats: GateStats, sends_forbidden: u64) -> Security {
     let place = |(policy, place, stats): (String, &'static str, PolicyStats)| AuthPlace {
         policy,
+        generation: stats.generation,
         place: place.to_owned(),
         state: state(stats.state).to_owned(),
         calls: stats.batches_policy + stats.batches_trap + stats.batches_deadline + stats.batches_wrong_length,

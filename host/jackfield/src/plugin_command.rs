@@ -86,9 +86,10 @@ pub(crate) fn run(command: &PluginCommand, out: &mut impl Write) -> anyhow::Resu
 }
 
 fn deploy(args: &Deploy) -> anyhow::Result<String> {
-    let Deploy { name, file, settings, shadow, start_empty, reach } = args;
+    let Deploy { name, file, settings, shadow, start_empty, grants, reach } = args;
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let wishes = Query::default().settings(settings).flag("shadow", *shadow).flag("start_empty", *start_empty);
+    let wishes = grants.iter().fold(wishes, |wishes, grant| wishes.with("grant", grant));
     let path = format!("/api/v1/plugins/{}/deploy{wishes}", escaped(name));
     let number = number(AdminClient::new(reach)?.ask("POST", &path, &bytes)?)?;
     Ok(format!("generation {number} of {name} {}", if *shadow { "looks on" } else { "decides" }))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use auth::{Gate, Passwords, Settings, Tokens};
 use plugin::PolicyError;
-use plugin::auth::{Anonymous, AuthPolicy, AuthorizationMap, Certificates, Principal, SimpleUsers, TokenUsers};
+use plugin::auth::{Anonymous, AuthPolicy, AuthorizationMap, Certificates, Principal, SimpleUsers, Terms, TokenUsers};
 use session::{Admitted, Authenticator, Credentials, Denied, UserId};
 
 use crate::config::{NATIVE_AUTH, Security};
@@ -27,11 +27,15 @@ impl Authenticator for Everybody {
 }
 
 /// The component of this name as a policy, which may see passwords if that is true.
-pub(crate) type FindComponent<'a> = &'a dyn Fn(&str, bool) -> Result<Box<dyn AuthPolicy>, PolicyError>;
+pub(crate) type FindComponent<'a> = &'a dyn Fn(&str, bool) -> Result<Arc<dyn AuthPolicy>, PolicyError>;
 
 /// The gate that the configuration asks for; `None` if everybody may come in. Reads the files of keys and compiles the
-/// components; all that is wrong with them comes at once.
-pub(crate) fn gate(security: &Security, component: FindComponent<'_>) -> Result<Option<Arc<Gate>>, Vec<anyhow::Error>> {
+/// components; all that is wrong with them comes at once. What it remembers lasts for a term at most.
+pub(crate) fn gate(
+    security: &Security,
+    component: FindComponent<'_>,
+    terms: Arc<Terms>,
+) -> Result<Option<Arc<Gate>>, Vec<anyhow::Error>> {
     if !security.is_on() {
         return Ok(None);
     }
@@ -70,6 +74,7 @@ pub(crate) fn gate(security: &Security, component: FindComponent<'_>) -> Result<
         passwords: Passwords::new(users.iter().map(|user| (user.name.clone(), user.secret.clone()))),
         tokens: Tokens::new(keys),
         last_known_good_ms: security.last_known_good_ms,
+        terms,
     };
     match Gate::new(settings) {
         Some(gate) if !gate.decides_logins() => {
@@ -84,25 +89,25 @@ pub(crate) fn gate(security: &Security, component: FindComponent<'_>) -> Result<
 }
 
 /// The broker's own policies, in order: what was proven by a certificate or a token goes before names and passwords.
-fn native(security: &Security) -> Vec<Box<dyn AuthPolicy>> {
-    let mut policies: Vec<Box<dyn AuthPolicy>> = Vec::new();
+fn native(security: &Security) -> Vec<Arc<dyn AuthPolicy>> {
+    let mut policies: Vec<Arc<dyn AuthPolicy>> = Vec::new();
     if !security.certificates.is_empty() {
         let users = security.certificates.iter().map(|certificate| {
             let who = Principal { name: certificate.user.clone(), groups: certificate.groups.clone() };
             (certificate.subject.clone(), who)
         });
-        policies.push(Box::new(Certificates::new(users)));
+        policies.push(Arc::new(Certificates::new(users)));
     }
     if !security.tokens.is_empty() {
-        policies.push(Box::new(TokenUsers::new(security.claims.clone())));
+        policies.push(Arc::new(TokenUsers::new(security.claims.clone())));
     }
     let anonymous = security
         .anonymous_access
         .then(|| Anonymous { user: security.anonymous_user.clone(), groups: security.anonymous_groups.clone() });
     let users = security.users.iter().map(|user| (user.name.clone(), user.groups.clone()));
-    policies.push(Box::new(SimpleUsers::new(users, anonymous)));
+    policies.push(Arc::new(SimpleUsers::new(users, anonymous)));
     if !security.authorization.is_empty() {
-        policies.push(Box::new(AuthorizationMap::new(security.authorization.clone())));
+        policies.push(Arc::new(AuthorizationMap::new(security.authorization.clone())));
     }
     policies
 }
@@ -153,12 +158,12 @@ mod tests {
         config::read(source, &["round-robin".to_owned()]).expect("a correct file").security
     }
 
-    fn no_component(name: &str, _: bool) -> Result<Box<dyn AuthPolicy>, PolicyError> {
+    fn no_component(name: &str, _: bool) -> Result<Arc<dyn AuthPolicy>, PolicyError> {
         Err(PolicyError::Unknown { policy: name.to_owned(), known: vec![] })
     }
 
     fn login(source: &str, user: Option<&str>, password: Option<&str>) -> Result<String, Denied> {
-        let gate = gate(&security(source), &no_component).expect("no files");
+        let gate = gate(&security(source), &no_component, Arc::default()).expect("no files");
         let gate: Arc<dyn Authenticator> = match gate {
             Some(gate) => gate,
             None => Arc::new(Everybody),
@@ -216,7 +221,7 @@ mod tests {
             "[[security.jwt]]\nalgorithm = \"RS256\"\nfile = \"{}\"\n[[security.jwt]]\nalgorithm = \"ES256\"\nfile = \"none.pem\"\n",
             file.display()
         );
-        let errors: Vec<String> = match gate(&security(&source), &no_component) {
+        let errors: Vec<String> = match gate(&security(&source), &no_component, Arc::default()) {
             Ok(_) => panic!("two errors"),
             Err(errors) => errors.iter().map(|error| format!("{error:#}")).collect(),
         };
@@ -235,7 +240,8 @@ mod tests {
         });
         let policies = policies.collect();
         let (passwords, tokens) = (Passwords::default(), Tokens::default());
-        Gate::new(Settings { policies, passwords, tokens, last_known_good_ms }).expect("random numbers")
+        Gate::new(Settings { policies, passwords, tokens, last_known_good_ms, terms: Arc::default() })
+            .expect("random numbers")
     }
 
     /// What a component said while it was well is honoured for its time and ends then; of somebody else nothing is known.

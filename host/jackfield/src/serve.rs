@@ -148,12 +148,15 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
     .map_err(refuse)?;
     policies.check(config).map_err(refuse)?;
     let component = |name: &str, passwords_granted| policies.auth(name, passwords_granted);
-    let gate = security::gate(&config.security, &component).map_err(|errors| {
+    let gate = security::gate(&config.security, &component, policies.terms()).map_err(|errors| {
         for error in errors {
             tracing::error!("logins cannot be checked: {error:#}");
         }
         Exit::Config
     })?;
+    if let Some(gate) = &gate {
+        control.guard(gate.clone(), &config.security);
+    }
     let (role, shared) = role::enter(config, standby)?;
     let journal = Arc::downgrade(&shared);
     let id = wiring::broker_id();

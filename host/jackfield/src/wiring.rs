@@ -29,9 +29,10 @@ pub(crate) fn server(
     broker_id: &Text,
     gate: Option<Arc<Gate>>,
 ) -> server::Config {
-    let limits = gate.clone().filter(|gate| gate.limits_rights());
-    let inspector = gate.clone().filter(|gate| gate.looks_at_messages()).map(|gate| gate as Arc<dyn Inspector>);
-    let authorizer = limits.clone().map(|gate| gate as Arc<dyn Authorizer>);
+    // All three from the start: a policy that is bound later may limit rights, and look at messages.
+    let guard = gate.clone().map(|gate| gate as Arc<dyn Guard>);
+    let inspector = gate.clone().map(|gate| gate as Arc<dyn Inspector>);
+    let authorizer = gate.clone().map(|gate| gate as Arc<dyn Authorizer>);
     let authenticator: Arc<dyn Authenticator> = match gate {
         Some(gate) => gate,
         None => Arc::new(Everybody),
@@ -49,7 +50,7 @@ pub(crate) fn server(
     server::Config {
         threads: config.server.threads,
         login_threads: config.server.login_threads,
-        guard: limits.map(|gate| gate as Arc<dyn Guard>),
+        guard,
         inspector,
         journal_backlog_bytes_max: config.server.journal_backlog_bytes_max,
         drain_ms_max: config.server.drain_ms_max,

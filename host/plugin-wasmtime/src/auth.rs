@@ -3,16 +3,16 @@
 //! Other than elsewhere nobody decides in its place: whatever goes wrong is [`Down`], and the host refuses. And other than
 //! elsewhere it is asked by several threads. Each of the three questions has an instance of its own, whose callers wait
 //! for one another; a call lasts no longer than its deadline, and one that failed is not called again before its pause is
-//! over, so the wait is short and the answer to it known.
+//! over, so the wait is short and the answer to it known. How generations follow each other is in `auth/turn.rs`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use plugin::auth::{Admission, Answer, AuthPolicy, Decides, Down, Login, Opinion, Principal, Request};
+use plugin::auth::{Admission, Answer, AuthPolicy, Decides, Down, Login, Opinion, Principal, Request, Terms};
 use plugin::{Columns, Fallback, Messages, Point, PolicyError, PolicyStats};
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
 use crate::bindings::{AUTH, Batch, Scalar};
-use crate::incumbent::Incumbent;
+use crate::incumbent::{Incumbent, Turn};
 use crate::instance::{Fault, Live};
 use crate::messages::{Question, Reading, Reads, names};
 use crate::program::{Program, Ready};
@@ -20,6 +20,9 @@ use crate::runtime::Runtime;
 use crate::world::{Finder, Functions, World};
 
 mod lower;
+mod turn;
+
+pub(crate) use self::turn::{Wishes, wishes};
 
 /// Bytes of a name or of a group.
 const NAME_BYTES_MAX: usize = 1024;
@@ -74,9 +77,9 @@ const PLACES: [&str; 3] = ["logins", "rights", "messages"];
 /// A component that decides who comes in and what they may do.
 pub(crate) struct WasmAuth {
     name: String,
-    decides: Decides,
-    /// It asked for passwords, and the operator granted them.
-    sees_passwords: bool,
+    /// Those of the gate: another one begins when another generation decides.
+    terms: Arc<Terms>,
+    wishes: Wishes,
     logins: Mutex<Incumbent<AuthFunctions>>,
     rights: Mutex<Incumbent<AuthFunctions>>,
     messages: Mutex<(Incumbent<AuthFunctions>, Question)>,
@@ -88,40 +91,60 @@ impl WasmAuth {
     pub(crate) fn new(
         name: &str,
         program: &Program,
-        passwords_granted: bool,
+        terms: &Arc<Terms>,
         make: impl Fn(&'static str) -> Result<Incumbent<AuthFunctions>, PolicyError>,
     ) -> Result<WasmAuth, PolicyError> {
-        let refused = |reason: &str| PolicyError::Refused { policy: name.to_owned(), reason: reason.to_owned() };
-        let wishes = match program.get() {
-            Some(Ok(ready)) => ready.columns,
-            Some(Err(error)) => return Err(error.clone()),
-            None => return Err(refused("it is not compiled")),
-        };
-        let decides = Decides {
-            logins: wishes.contains(Columns::LOGINS),
-            rights: wishes.contains(Columns::RIGHTS),
-            messages: wishes.contains(Columns::MESSAGES),
-        };
-        if decides == Decides::default() {
-            return Err(refused(
-                "it asks for nothing: have its describe name 910 (logins), 912 (rights) or 913 (messages)",
-            ));
-        }
-        let sees_passwords = wishes.contains(Columns::PASSWORDS);
-        if sees_passwords && !passwords_granted {
-            return Err(refused("it asks for passwords, which were not granted; name it in security.show_passwords"));
-        }
+        let wishes = Wishes::new(wishes(program)?);
         let [logins, rights, messages] = PLACES;
         let messages = make(messages)?;
         let question = Question::new(messages.runtime(), "");
         Ok(WasmAuth {
             name: name.to_owned(),
-            decides,
-            sees_passwords,
+            terms: terms.clone(),
+            wishes,
             logins: Mutex::new(make(logins)?),
             rights: Mutex::new(make(rights)?),
             messages: Mutex::new((messages, question)),
         })
+    }
+
+    /// Asks an instance that is held. One that goes back to the generation before takes the other two along, once it is let
+    /// go of: whoever asks them until then hears the generation that failed, in a term that ends.
+    fn ask<A>(
+        &self,
+        incumbent: &mut Incumbent<AuthFunctions>,
+        now_ms: i64,
+        rows: usize,
+        call: impl FnOnce(&Runtime, &Ready, &mut Live<AuthFunctions>) -> Result<Option<A>, Fault>,
+    ) -> (Result<A, Fallback>, Option<Arc<Program>>) {
+        let now_ms = time(now_ms);
+        incumbent.pause(now_ms);
+        let asked = incumbent.program().clone();
+        let (answer, turn) = incumbent.ask(now_ms, rows, call);
+        (answer, matches!(turn, Some(Turn::WentBack { .. })).then_some(asked))
+    }
+
+    /// What came of a question, once its instance is let go of.
+    fn settle<A>(
+        &self,
+        place: &'static str,
+        (answer, failed): (Result<A, Fallback>, Option<Arc<Program>>),
+    ) -> Result<A, Down> {
+        if let Some(failed) = failed {
+            self.go_back(&failed, place);
+        }
+        answer.map_err(|fallback| self.down(place, fallback))
+    }
+
+    /// Nobody answers while the instances are of different generations.
+    fn check_whole(&self) -> Result<(), Down> {
+        match self.wishes.is_torn() {
+            false => Ok(()),
+            true => Err(Down {
+                policy: self.name.clone(),
+                reason: "its instances are of different generations; deploy it anew".to_owned(),
+            }),
+        }
     }
 
     fn down(&self, place: &str, fallback: Fallback) -> Down {
@@ -145,15 +168,10 @@ fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn ask<A>(
-    incumbent: &mut Incumbent<AuthFunctions>,
-    now_ms: i64,
-    rows: usize,
-    call: impl FnOnce(&Runtime, &Ready, &mut Live<AuthFunctions>) -> Result<Option<A>, Fault>,
-) -> Result<A, Fallback> {
-    let now_ms = time(now_ms);
-    incumbent.boundary(now_ms);
-    incumbent.ask(now_ms, rows, call).0
+/// Whether the generation that decides is to be asked about this. One that is not may have taken over since somebody thought
+/// of asking.
+fn has_say(incumbent: &Incumbent<AuthFunctions>, wish: Columns) -> bool {
+    incumbent.program().get().and_then(Result::ok).is_none_or(|ready| ready.columns.contains(wish))
 }
 
 fn time(now_ms: i64) -> u64 {
@@ -166,7 +184,7 @@ impl AuthPolicy for WasmAuth {
     }
 
     fn decides(&self) -> Decides {
-        self.decides
+        self.wishes.decides()
     }
 
     fn is_slow(&self) -> bool {
@@ -174,14 +192,21 @@ impl AuthPolicy for WasmAuth {
     }
 
     fn authenticate(&self, login: &Login<'_>, now_ms: i64) -> Result<Admission, Down> {
-        let shown = lower::Credentials::new(login, self.sees_passwords);
-        let answer = ask(&mut hold(&self.logins), now_ms, 1, |runtime, _, live| {
+        self.check_whole()?;
+        let mut logins = hold(&self.logins);
+        if !has_say(&logins, Columns::LOGINS) {
+            return Ok(Admission::NoOpinion);
+        }
+        let is_granted = logins.program().sees_passwords();
+        let outcome = self.ask(&mut logins, now_ms, 1, |runtime, ready, live| {
+            let shown = lower::Credentials::new(login, is_granted && ready.columns.contains(Columns::PASSWORDS));
             let func = live.functions.authenticate;
             let (admission,) = live.call(&runtime.ticker, &func, (time(now_ms), shown))?;
             // One that makes no sense costs the instance: what gave it cannot be trusted with the next login.
             admission.lift().map(Some)
         });
-        answer.map_err(|fallback| self.down(PLACES[0], fallback))
+        drop(logins);
+        self.settle(PLACES[0], outcome)
     }
 
     fn authorize(
@@ -192,15 +217,22 @@ impl AuthPolicy for WasmAuth {
         answers: &mut Vec<Answer>,
     ) -> Result<(), Down> {
         answers.clear();
+        self.check_whole()?;
         let rows = requests.len();
-        let found = ask(&mut hold(&self.rights), now_ms, rows, |runtime, _, live| {
+        let mut rights = hold(&self.rights);
+        if !has_say(&rights, Columns::RIGHTS) {
+            answers.resize(rows, Answer { opinion: Opinion::NoOpinion, cache_ms: u64::MAX });
+            return Ok(());
+        }
+        let outcome = self.ask(&mut rights, now_ms, rows, |runtime, _, live| {
             let func = live.functions.authorize;
             let what = requests.iter().map(lower::Request::from).collect();
             let params = (time(now_ms), lower::Principal::from(principal), what);
             let (opinions,) = live.call(&runtime.ticker, &func, params)?;
             Ok(Some(opinions).filter(|opinions| opinions.len() == rows))
         });
-        let opinions = found.map_err(|fallback| self.down(PLACES[1], fallback))?;
+        drop(rights);
+        let opinions = self.settle(PLACES[1], outcome)?;
         answers.extend(opinions.into_iter().map(|opinion| {
             let (opinion, cache_ms) = match opinion {
                 lower::Opinion::Next(ms) => (Opinion::NoOpinion, ms),
@@ -220,12 +252,18 @@ impl AuthPolicy for WasmAuth {
         judgements: &mut Vec<Option<String>>,
     ) -> Result<(), Down> {
         judgements.clear();
-        let mut held = hold(&self.messages);
-        let (incumbent, question) = &mut *held;
-        let most = incumbent.rows_max().max(1);
-        for from in (0..messages.rows()).step_by(most) {
-            let part = Part { messages, from, rows: most.min(messages.rows() - from) };
-            let found = ask(incumbent, now_ms, part.rows, |runtime, ready, live| {
+        self.check_whole()?;
+        let mut from = 0;
+        while from < messages.rows() {
+            let mut held = hold(&self.messages);
+            let (incumbent, question) = &mut *held;
+            if !has_say(incumbent, Columns::MESSAGES) {
+                judgements.resize(messages.rows(), None);
+                return Ok(());
+            }
+            let rows = incumbent.rows_max().max(1).min(messages.rows() - from);
+            let part = Part { messages, from, rows };
+            let outcome = self.ask(incumbent, now_ms, part.rows, |runtime, ready, live| {
                 let names = names(live, &runtime.ticker, &runtime.limits)?;
                 question.fill(runtime, ready, &names, time(now_ms), &part);
                 let func = live.functions.check_messages;
@@ -233,7 +271,9 @@ impl AuthPolicy for WasmAuth {
                 let (found,) = live.call(&runtime.ticker, &func, params)?;
                 Ok(Some(found).filter(|found| found.len() == part.rows))
             });
-            let found = found.map_err(|fallback| self.down(PLACES[2], fallback))?;
+            drop(held);
+            let found = self.settle(PLACES[2], outcome)?;
+            from += rows;
             judgements.extend(found.into_iter().map(|judgement| match judgement {
                 lower::Judgement::Refuse(reason) => Some(reason),
                 lower::Judgement::Pass => None,
@@ -243,7 +283,7 @@ impl AuthPolicy for WasmAuth {
     }
 
     fn stats(&self) -> Vec<(&'static str, PolicyStats)> {
-        let Decides { logins, rights, messages } = self.decides;
+        let Decides { logins, rights, messages } = self.wishes.decides();
         let [login, right, message] = PLACES;
         let mut all = Vec::new();
         if logins {

@@ -12,7 +12,7 @@
 //! Another generation may take over in any of these, see `swap.rs`.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use plugin::{Fallback, Point, PolicyState, PolicyStats};
@@ -166,12 +166,7 @@ impl<F: Functions> Cell<F> {
         call: impl FnOnce(&mut Live<F>) -> Result<Option<A>, Fault>,
     ) -> Result<A, Fallback> {
         self.used_ms.store(now_ms, Ordering::Relaxed);
-        let mut inner = match self.inner.try_lock() {
-            Ok(inner) => inner,
-            // The keeper has it, for no longer than a call of the lifecycle takes.
-            Err(_) if F::WORLD.is_closed() => self.inner.lock().unwrap_or_else(PoisonError::into_inner),
-            Err(_) => return Err(Fallback::Busy),
-        };
+        let Some(mut inner) = self.enter() else { return Err(Fallback::Busy) };
         self.wake(runtime, &mut inner, ready)?;
         let Slot::Live(live) = &mut inner.slot else { unreachable!("woken just now") };
         match call(live) {
@@ -187,6 +182,16 @@ impl<F: Functions> Cell<F> {
                 self.fail(runtime, &mut inner, &fault);
                 Err(if fault.kind == FaultKind::Deadline { Fallback::Deadline } else { Fallback::Trap })
             }
+        }
+    }
+
+    /// What the lock protects; `None` while the keeper has it. Where nobody may decide in the policy's place it is waited for,
+    /// no longer than a call of the lifecycle takes.
+    fn enter(&self) -> Option<MutexGuard<'_, Inner<F>>> {
+        match self.inner.try_lock() {
+            Ok(inner) => Some(inner),
+            Err(_) if F::WORLD.is_closed() => Some(self.inner.lock().unwrap_or_else(PoisonError::into_inner)),
+            Err(_) => None,
         }
     }
 
@@ -274,20 +279,24 @@ impl<F: Functions> Cell<F> {
         }
     }
 
-    /// To be called by the core's thread before a batch is gathered: a generation that waits takes over, if it takes the
-    /// state of the one before.
-    pub(crate) fn boundary(self: &Arc<Cell<F>>, runtime: &Runtime) -> Boundary {
+    /// Gives what the policy remembers to whoever wants to keep it. To be called between two questions.
+    pub(crate) fn tell_state(&self, runtime: &Runtime) {
         if self.desk.states.is_wanted()
             && let Ok(mut inner) = self.inner.try_lock()
         {
             let state = self.remember(runtime, &mut inner);
             self.desk.states.put(self.used_ms.load(Ordering::Relaxed), state);
         }
+    }
+
+    /// To be called by the core's thread before a batch is gathered: a generation that waits takes over, if it takes the
+    /// state of the one before.
+    pub(crate) fn boundary(self: &Arc<Cell<F>>, runtime: &Runtime) -> Boundary {
         if !self.desk.is_offered() {
             return Boundary::Same;
         }
-        let Ok(mut inner) = self.inner.try_lock() else { return Boundary::Same };
-        let Some(next) = self.desk.take() else { return Boundary::Same };
+        let Some(mut inner) = self.enter() else { return Boundary::Same };
+        let Some(next) = self.desk.take(F::WORLD.is_closed()) else { return Boundary::Same };
         if Arc::ptr_eq(&next.program, &inner.program) {
             if let Some(live) = next.live {
                 runtime.bury(live);
@@ -299,11 +308,12 @@ impl<F: Functions> Cell<F> {
             Ok(()) => Boundary::TookOver { program, on_probation: takeover.probation },
             Err(reason) => {
                 self.seat.counters.swaps_refused.fetch_add(1, Ordering::Relaxed);
-                runtime.tell(SwapEvent::Refused {
-                    policy: self.seat.policy.to_string(),
-                    destination: self.seat.destination.to_string(),
-                    generation: program.generation,
-                    reason,
+                let (policy, destination) = (self.seat.policy.to_string(), self.seat.destination.to_string());
+                let generation = program.generation;
+                // One that guards guards everywhere or nowhere.
+                runtime.tell(match F::WORLD.is_closed() {
+                    true => SwapEvent::Undone { policy, destination, generation, reason },
+                    false => SwapEvent::Refused { policy, destination, generation, reason },
                 });
                 Boundary::Same
             }
@@ -546,7 +556,7 @@ impl<F: Functions> Cell<F> {
     /// Back to the generation before, which is kept warm; the core's thread calls it. Gives that generation, and whether
     /// it is the very instance of before. Where it is not there any more, whoever keeps the generations sends it again.
     pub(crate) fn go_back(self: &Arc<Cell<F>>, runtime: &Runtime, reason: &str) -> Option<(Arc<Program>, bool)> {
-        let mut inner = self.inner.try_lock().ok()?;
+        let mut inner = self.enter()?;
         runtime.tell(SwapEvent::Undone {
             policy: self.seat.policy.to_string(),
             destination: self.seat.destination.to_string(),

@@ -176,6 +176,7 @@ impl QueueDispatch for WasmDispatch {
             self.cost = self.probation.take().map(|probation| probation.cost).unwrap_or_default();
             self.untold_warm = Vec::new();
         }
+        self.cell.tell_state(&self.runtime);
         if let Boundary::TookOver { program, on_probation } = self.cell.boundary(&self.runtime) {
             self.set_program(program);
             // A generation that was on probation itself is what the next one is measured against.

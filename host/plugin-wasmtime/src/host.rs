@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use plugin::auth::AuthPolicy;
+use plugin::auth::{AuthPolicy, Decides, Terms};
 use plugin::native::NativeHost;
 use plugin::{
     GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin,
@@ -15,7 +16,7 @@ use plugin::{
 };
 
 use crate::Limits;
-use crate::auth::{self, AuthFunctions, WasmAuth};
+use crate::auth::{self, AuthFunctions, WasmAuth, Wishes};
 use crate::bindings::Setting;
 use crate::cache::{CachePlace, CacheStats};
 use crate::cell::Cell;
@@ -54,6 +55,10 @@ pub struct WasmHost {
     /// Times that states were collected.
     collections: AtomicUsize,
     recordings: Recordings,
+    /// Auth policies that are asked.
+    guards: Mutex<Vec<Weak<WasmAuth>>>,
+    /// Another one begins when another generation of such a policy decides.
+    terms: Arc<Terms>,
 }
 
 type Programs = BTreeMap<(Point, Arc<str>), Arc<Program>>;
@@ -100,6 +105,16 @@ impl Prepared {
     /// Interfaces that it imports; all of them are granted.
     pub fn imports(&self) -> Vec<String> {
         imports(&self.0.bytes)
+    }
+
+    /// Grants it to see passwords, if it is of the auth world and asks for them.
+    pub fn grant_passwords(&self) {
+        self.0.grant_passwords(true);
+    }
+
+    /// What a compiled generation of the auth world has a say in, or why it cannot guard.
+    pub fn guards(&self) -> Result<Decides, PolicyError> {
+        auth::wishes(&self.0).map(|wishes| Wishes::new(wishes).decides())
     }
 }
 
@@ -151,6 +166,8 @@ impl WasmHost {
             shadows: Mutex::default(),
             collections: AtomicUsize::new(0),
             recordings: Recordings::default(),
+            guards: Mutex::default(),
+            terms: Arc::default(),
         })
     }
 
@@ -201,17 +218,30 @@ impl WasmHost {
         Ok(())
     }
 
-    /// The auth policy of this name, compiled on this thread. Its wish to see passwords has to be granted. Whatever it
-    /// does, it answers, or says within its deadline that it does not.
-    pub fn auth(&self, policy: &str, passwords_granted: bool) -> Result<Box<dyn AuthPolicy>, PolicyError> {
+    /// The auth policy of this name, compiled on this thread. Its wish to see passwords has to be granted: here, or with its
+    /// generation. Whatever it does, it answers, or says within its deadline that it does not. Generations that
+    /// [`run`](Self::run) brings take over in it.
+    pub fn auth(&self, policy: &str, passwords_granted: bool) -> Result<Arc<dyn AuthPolicy>, PolicyError> {
         let program = self.look().get(&(auth::WORLD.point, Arc::from(policy))).cloned();
         let Some(program) = program else {
             let known = self.names(auth::WORLD.point).into_iter().map(|info| info.name).collect();
             return Err(PolicyError::Unknown { policy: policy.to_owned(), known });
         };
+        if program.generation == 0 {
+            program.grant_passwords(passwords_granted);
+        }
         program.prepare(&self.runtime).map_err(Clone::clone)?;
         let make = |place: &'static str| self.incumbent::<AuthFunctions>(policy, place, &[]);
-        Ok(Box::new(WasmAuth::new(policy, &program, passwords_granted, make)?))
+        let made = Arc::new(WasmAuth::new(policy, &program, &self.terms, make)?);
+        let mut guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner);
+        guards.retain(|guard| guard.strong_count() > 0);
+        guards.push(Arc::downgrade(&made));
+        Ok(made)
+    }
+
+    /// The terms of the auth policies: another one begins when another generation decides.
+    pub fn terms(&self) -> &Arc<Terms> {
+        &self.terms
     }
 
     /// Compiles a generation of a policy on this thread, asks what it wants and gives it its settings. It decides nothing
@@ -278,8 +308,9 @@ impl WasmHost {
     }
 
     /// Has a generation decide for its policy: at once for new destinations, at the next batch boundary for those that
-    /// there are. Waits for no batch. Not for the core's thread.
-    pub fn run(&self, generation: &Prepared, takeover: Takeover) {
+    /// there are. Waits for no batch. One of the auth world decides when this returns, or an event says why not; only for
+    /// those `false` may come back, where the one before goes on. Not for the core's thread.
+    pub fn run(&self, generation: &Prepared, takeover: Takeover) -> bool {
         let program = &generation.0;
         self.change().insert((program.world.point, program.name.clone()), program.clone());
         for cell in self.cells.all() {
@@ -287,6 +318,15 @@ impl WasmHost {
                 cell.offer(&self.runtime, program, takeover);
             }
         }
+        let mut is_taken = true;
+        if program.world.is_closed() {
+            let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+            let theirs = guards.iter().filter_map(Weak::upgrade).filter(|guard| guard.name() == &*program.name);
+            theirs.for_each(|guard| is_taken &= guard.turn(program, now_ms));
+        }
+        is_taken
     }
 
     /// Has a generation look on wherever its policy decides, without effect; `None` ends that. Not for the core's thread.

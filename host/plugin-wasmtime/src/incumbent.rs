@@ -68,11 +68,23 @@ impl<F: Functions> Incumbent<F> {
         }
     }
 
-    /// To be called before each question: a generation that waits takes over.
-    pub(crate) fn boundary(&mut self, now_ms: u64) -> Option<Turn> {
+    /// The generation that decides.
+    pub(crate) fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// What there is to do between two questions, but for a takeover.
+    pub(crate) fn pause(&mut self, now_ms: u64) {
         if self.probation.as_ref().is_some_and(|probation| now_ms >= probation.until_ms) {
             self.cost = self.probation.take().map(|probation| probation.cost).unwrap_or_default();
         }
+        self.cell.tell_state(&self.runtime);
+    }
+
+    /// To be called before each question: a generation that waits takes over. Where nobody may decide in its place, only to
+    /// be called with all instances of the policy in one's hands.
+    pub(crate) fn boundary(&mut self, now_ms: u64) -> Option<Turn> {
+        self.pause(now_ms);
         let Boundary::TookOver { program, on_probation } = self.cell.boundary(&self.runtime) else { return None };
         self.program = program;
         // A generation that was on probation itself is what the next one is measured against.
@@ -120,7 +132,7 @@ impl<F: Functions> Incumbent<F> {
     }
 
     /// The generation before decides again, as far as it is still there.
-    fn go_back(&mut self, reason: &str) -> Option<Turn> {
+    pub(crate) fn go_back(&mut self, reason: &str) -> Option<Turn> {
         self.probation = None;
         let (program, was_live) = self.cell.go_back(&self.runtime, reason)?;
         self.program = program;

@@ -36,6 +36,8 @@ pub(crate) struct Program {
     ready: OnceLock<Result<Ready, PolicyError>>,
     /// True once the keeper was asked to compile it.
     requested: AtomicBool,
+    /// The operator granted it to see passwords.
+    passwords: AtomicBool,
 }
 
 /// A component that can be made an instance, and what it said about itself.
@@ -85,7 +87,18 @@ impl Program {
             generation,
             ready: OnceLock::new(),
             requested: AtomicBool::new(false),
+            passwords: AtomicBool::new(false),
         }
+    }
+
+    /// Grants it to see passwords, or takes that back.
+    pub(crate) fn grant_passwords(&self, granted: bool) {
+        self.passwords.store(granted, Ordering::Relaxed);
+    }
+
+    /// Whether it may see passwords, if it asks for them.
+    pub(crate) fn sees_passwords(&self) -> bool {
+        self.passwords.load(Ordering::Relaxed)
     }
 
     /// A stock policy with these settings, which its native twin must have taken.

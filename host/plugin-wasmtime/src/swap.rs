@@ -121,9 +121,10 @@ impl<F> Desk<F> {
         self.offered.load(Ordering::Acquire)
     }
 
-    /// Takes the generation that waits. `None` too when somebody is at the desk: then at the next boundary.
-    pub(crate) fn take(&self) -> Option<Next<F>> {
-        let mut next = self.next.try_lock().ok()?;
+    /// Takes the generation that waits. `None` too when somebody is at the desk and is not to be waited for: then at the next
+    /// boundary.
+    pub(crate) fn take(&self, waits: bool) -> Option<Next<F>> {
+        let mut next = if waits { lock(&self.next) } else { self.next.try_lock().ok()? };
         self.offered.store(false, Ordering::Release);
         next.take()
     }

@@ -2,6 +2,7 @@
 
 mod auth_guest;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth_guest::{ADMIT, AuthGuest, LOGINS, MESSAGES, PASSWORDS, RIGHTS, once};
@@ -24,7 +25,7 @@ fn host_within(limits: Limits, component: Vec<u8>, settings: &[(&str, &str)]) ->
     host
 }
 
-fn policy(host: &WasmHost) -> Box<dyn AuthPolicy> {
+fn policy(host: &WasmHost) -> Arc<dyn AuthPolicy> {
     host.auth("guest", true).unwrap_or_else(|error| panic!("{error}"))
 }
 

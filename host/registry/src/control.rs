@@ -29,7 +29,7 @@ pub trait PolicyControl: Send + Sync {
     /// Removes a plug-in that nothing is bound to.
     fn remove(&self, name: &str) -> Result<(), ControlError>;
 
-    /// Has the destinations of a pattern use a policy.
+    /// Has the destinations of a pattern, or a place among the auth policies, use a policy.
     fn bind(&self, point: Point, pattern: &str, policy: &str) -> Result<(), ControlError>;
 
     /// Takes a binding back.
@@ -41,7 +41,8 @@ pub trait PolicyControl: Send + Sync {
     /// What became of compiled components since the start: an outcome in a word, and how often.
     fn compiled(&self) -> Vec<(&'static str, u64)>;
 
-    /// Where policies are bound.
+    /// Where policies are bound, and behind that the auth policies in the order in which they are asked, those of the
+    /// configuration among them.
     fn bindings(&self) -> Vec<Bound>;
 
     /// What happened to a plug-in, oldest first.
@@ -77,6 +78,8 @@ pub struct Wish {
     pub shadow: bool,
     /// Go on without the active generation's state if it does not read that.
     pub start_empty: bool,
+    /// What it is granted beyond the interfaces that it imports: [`PASSWORDS`](crate::PASSWORDS).
+    pub grants: Vec<String>,
 }
 
 /// How much is to be recorded at most; the broker's own limits hold too.
@@ -144,7 +147,7 @@ pub struct Listed {
 pub struct Bound {
     /// The extension point.
     pub point: Point,
-    /// Destinations that this matches …
+    /// Destinations that this matches, or the place among the auth policies …
     pub pattern: String,
     /// … have this policy.
     pub policy: String,
@@ -163,7 +166,7 @@ pub struct ListedGeneration {
     pub world: String,
     /// What it is configured with.
     pub settings: Vec<(String, String)>,
-    /// Interfaces that it is given.
+    /// Interfaces that it is given, and what else it is granted.
     pub grants: Vec<String>,
     /// When it came, ms since 1970.
     pub deployed_ms: i64,

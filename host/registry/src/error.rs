@@ -21,6 +21,14 @@ pub enum RegistryError {
         /// Where the other one comes from.
         by: String,
     },
+    /// It is not deployed but comes from elsewhere, and is not to be changed here.
+    #[error("policy {name} comes from {by}, and is changed and removed there, not by a command")]
+    Elsewhere {
+        /// The name.
+        name: String,
+        /// Where it comes from.
+        by: String,
+    },
     /// No such plug-in.
     #[error("plug-in {name} does not exist; deployed are: {}", some(known))]
     Unknown {
@@ -139,6 +147,20 @@ pub enum RegistryError {
         /// What is wrong.
         reason: String,
     },
+    /// A place among the auth policies that is none.
+    #[error("{reason}")]
+    NoPlace {
+        /// What is wrong, and which places there are.
+        reason: String,
+    },
+    /// An auth policy has a place.
+    #[error("policy {name} is bound to {place} for auth already; unbind it there first")]
+    Placed {
+        /// The policy.
+        name: String,
+        /// Its place.
+        place: String,
+    },
     /// A plug-in stays what it is.
     #[error("plug-in {name} implements world {have}, the new generation {world}; deploy it under another name")]
     OtherWorld {
@@ -205,13 +227,23 @@ pub enum Trouble {
         by: String,
     },
     /// A binding leads nowhere.
-    #[error("{pattern} is bound to {name}, which does not exist; the destination's own setting holds until it does")]
+    #[error("{pattern} is bound to {name} for {point}, which does not exist; {} until it does", meanwhile(*point))]
     Dangling {
+        /// The extension point.
+        point: Point,
         /// The pattern.
         pattern: String,
         /// The policy that is missing.
         name: String,
     },
+}
+
+/// What holds where a binding leads nowhere.
+fn meanwhile(point: Point) -> &'static str {
+    match point {
+        Point::Auth => "everybody is refused",
+        _ => "the destination's own setting holds",
+    }
 }
 
 fn some<T: ToString>(known: &[T]) -> String {

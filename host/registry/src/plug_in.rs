@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 
+/// The grant to see passwords, of an auth policy that asks for them.
+pub const PASSWORDS: &str = "passwords";
+
 /// What a policy decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,12 +23,14 @@ pub enum Point {
     GroupAssignment,
     /// Where a message goes that a producer sends.
     PublishRouting,
+    /// Who comes in, what they may do, and which messages they may send. Bound to places, not to destinations: [`Place`].
+    Auth,
 }
 
 impl Point {
     /// All of them.
-    pub const ALL: [Point; 4] =
-        [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::PublishRouting];
+    pub const ALL: [Point; 5] =
+        [Point::QueueDispatch, Point::TopicDispatch, Point::GroupAssignment, Point::PublishRouting, Point::Auth];
 
     /// The word for it.
     pub fn name(self) -> &'static str {
@@ -34,6 +39,7 @@ impl Point {
             Point::TopicDispatch => "topic-dispatch",
             Point::GroupAssignment => "group-assignment",
             Point::PublishRouting => "publish-routing",
+            Point::Auth => "auth",
         }
     }
 
@@ -44,6 +50,7 @@ impl Point {
             Point::TopicDispatch => "topic-policy",
             Point::GroupAssignment => "group-policy",
             Point::PublishRouting => "routing-policy",
+            Point::Auth => "auth-policy",
         }
     }
 }
@@ -66,6 +73,43 @@ impl FromStr for Point {
     }
 }
 
+/// Where among the auth policies one is asked: before those of the configuration, or behind them; lower numbers first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Behind those of the configuration.
+    pub is_behind: bool,
+    /// 1 to 9.
+    pub number: u8,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", if self.is_behind { "behind" } else { "before" }, self.number)
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Place, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is no place among the auth policies; there are before.1 to before.9 and behind.1 to behind.9"
+            )
+        };
+        let (side, number) = text.split_once('.').ok_or_else(wrong)?;
+        let is_behind = match side {
+            "before" => false,
+            "behind" => true,
+            _ => return Err(wrong()),
+        };
+        match number.as_bytes() {
+            [digit @ b'1'..=b'9'] => Ok(Place { is_behind, number: digit - b'0' }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
 /// What is to be deployed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deploy {
@@ -77,7 +121,7 @@ pub struct Deploy {
     pub world: String,
     /// What it is configured with, in order.
     pub settings: Vec<(String, String)>,
-    /// Interfaces that it asked for and is given.
+    /// Interfaces that it asked for and is given, and what else the operator granted it: [`PASSWORDS`].
     pub grants: Vec<String>,
     /// Format of the state it writes; 0 if it keeps none.
     pub state_format: u32,
@@ -103,7 +147,7 @@ pub struct Generation {
     pub world: String,
     /// What it is configured with, in order.
     pub settings: Vec<(String, String)>,
-    /// Interfaces that it asked for and is given.
+    /// Interfaces that it asked for and is given, and what else the operator granted it: [`PASSWORDS`].
     pub grants: Vec<String>,
     /// Format of the state it writes; 0 if it keeps none.
     pub state_format: u32,

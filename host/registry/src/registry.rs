@@ -6,7 +6,9 @@ use bytes::Bytes;
 use message::{Destination, Fact, Pattern};
 
 use crate::facts::{self, Key, Unread};
-use crate::{Deploy, Digest, Generation, Happened, History, Limits, PlugIn, Point, RegistryError, State, Trouble};
+use crate::{
+    Deploy, Digest, Generation, Happened, History, Limits, Place, PlugIn, Point, RegistryError, State, Trouble,
+};
 
 /// Plug-ins, bindings and states. Cheap to copy: components are shared.
 ///
@@ -107,6 +109,9 @@ impl Registry {
 
     /// The plug-in of this name.
     pub fn plug_in(&self, name: &str) -> Result<&PlugIn, RegistryError> {
+        if let Some(by) = self.taken.get(name) {
+            return Err(RegistryError::Elsewhere { name: name.to_owned(), by: by.clone() });
+        }
         if let Some(reason) = self.unreadable.get(name) {
             return Err(RegistryError::Unreadable { name: name.to_owned(), reason: reason.clone() });
         }
@@ -332,17 +337,10 @@ impl Registry {
     }
 
     /// Has the destinations of a pattern use a policy: a plug-in, or one from elsewhere. Patterns name queues, for topic
-    /// dispatch topics; for publish routing those of topics have `topic://` in front.
+    /// dispatch topics; for publish routing those of topics have `topic://` in front. For auth it is no pattern but a
+    /// [`Place`], and a policy has one at most.
     pub fn bind(&mut self, point: Point, pattern: &str, policy: &str) -> Result<Done, RegistryError> {
-        let refuse = |reason: String| RegistryError::Pattern { pattern: pattern.to_owned(), reason };
-        let name = match point {
-            Point::PublishRouting => pattern.strip_prefix("topic://").unwrap_or(pattern),
-            Point::QueueDispatch | Point::TopicDispatch | Point::GroupAssignment => pattern,
-        };
-        Destination::queue(name.to_owned()).check().map_err(|error| refuse(error.to_string()))?;
-        if name.contains("://") || name.contains(',') {
-            return Err(refuse("it is more than a name".to_owned()));
-        }
+        self.check_pattern(point, pattern, policy)?;
         if !self.taken.contains_key(policy) {
             let plug_in = self.plug_in(policy)?;
             let active = plug_in.active.ok_or_else(|| RegistryError::NoActive { name: policy.to_owned() })?;
@@ -357,6 +355,37 @@ impl Registry {
         self.bindings.insert(key, policy.to_owned());
         let facts = vec![facts::binding(point, pattern, Some(policy))];
         Ok(Done { facts, changes: vec![Change::Bindings], generation: 0 })
+    }
+
+    /// Whether there can be such a binding.
+    fn check_pattern(&self, point: Point, pattern: &str, policy: &str) -> Result<(), RegistryError> {
+        let refuse = |reason: String| RegistryError::Pattern { pattern: pattern.to_owned(), reason };
+        let name = match point {
+            Point::PublishRouting => pattern.strip_prefix("topic://").unwrap_or(pattern),
+            Point::QueueDispatch | Point::TopicDispatch | Point::GroupAssignment => pattern,
+            Point::Auth => {
+                let _: Place = pattern.parse().map_err(|reason| RegistryError::NoPlace { reason })?;
+                let known = self.bindings.iter().find(|((at, _), bound)| *at == point && *bound == policy);
+                return match known.map(|((_, place), _)| place).filter(|place| *place != pattern) {
+                    Some(place) => Err(RegistryError::Placed { name: policy.to_owned(), place: place.clone() }),
+                    None => Ok(()),
+                };
+            }
+        };
+        Destination::queue(name.to_owned()).check().map_err(|error| refuse(error.to_string()))?;
+        if name.contains("://") || name.contains(',') {
+            return Err(refuse("it is more than a name".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The auth policies that are bound, in the order of their places, whether they exist or not.
+    pub fn guards(&self) -> Vec<(Place, &str)> {
+        let theirs = self.bindings.iter().filter(|((point, _), _)| *point == Point::Auth);
+        let mut guards: Vec<_> =
+            theirs.filter_map(|((_, place), policy)| Some((place.parse().ok()?, policy.as_str()))).collect();
+        guards.sort();
+        guards
     }
 
     /// Takes a binding back; the destination's own setting holds again.
@@ -417,10 +446,16 @@ impl Registry {
                     return Err(trouble);
                 }
             },
-            Key::Binding(point, pattern) => {
-                let policy = value.and_then(|value| facts::read_binding(value)).map_err(unread)?;
-                self.bindings.insert((point, pattern), policy);
-            }
+            Key::Binding(point, pattern) => match value.and_then(|value| facts::read_binding(value)) {
+                Ok(policy) => drop(self.bindings.insert((point, pattern), policy)),
+                Err(why) => {
+                    // Somebody was to guard there: it is kept as a binding to a policy that cannot be.
+                    if point == Point::Auth {
+                        self.bindings.insert((point, pattern), String::new());
+                    }
+                    return Err(unread(why));
+                }
+            },
             Key::State(point, destination) => {
                 let state = value.and_then(|value| facts::read_state(value)).map_err(unread)?;
                 self.states.insert((point, destination), state);
@@ -443,15 +478,18 @@ impl Registry {
                 let falls_back = match running {
                     _ if plug_in.active != Some(generation.number) => "it is not the active one".to_owned(),
                     Some(number) => format!("generation {number} decides in its place"),
+                    None if generation.world == Point::Auth.world() => {
+                        "everybody is refused where it is bound".to_owned()
+                    }
                     None => "the native policy decides in its place".to_owned(),
                 };
                 let (number, digest) = (generation.number, generation.digest);
                 troubles.push(Trouble::BytesGone { name: name.clone(), number, digest, falls_back });
             }
         }
-        for ((_, pattern), name) in &self.bindings {
+        for ((point, pattern), name) in &self.bindings {
             if !self.exists(name) {
-                troubles.push(Trouble::Dangling { pattern: pattern.clone(), name: name.clone() });
+                troubles.push(Trouble::Dangling { point: *point, pattern: pattern.clone(), name: name.clone() });
             }
         }
     }

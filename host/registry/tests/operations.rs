@@ -175,6 +175,56 @@ fn bindings_say_who_decides_where() {
     house.well(|r, _| r.remove("p"));
 }
 
+/// Auth policies have places, one each; what cannot be read at a place still stands there.
+#[test]
+fn auth_policies_are_bound_to_places() {
+    let auth = Point::Auth;
+    let mut house = House::new();
+    let guard = |name: &str| Deploy { world: "auth-policy".into(), ..deploy(name, name) };
+    for name in ["p", "q", "r"] {
+        house.well(|r, now| r.deploy(guard(name), now));
+    }
+    house.well(|r, _| r.bind(auth, "behind.1", "p"));
+    house.well(|r, _| r.bind(auth, "before.2", "q"));
+    house.well(|r, _| r.bind(auth, "before.1", "r"));
+    house.well(|r, _| r.bind(auth, "before.1", "r"));
+    let order = |registry: &Registry| {
+        registry.guards().iter().map(|(place, name)| format!("{place} {name}")).collect::<Vec<_>>()
+    };
+    assert_eq!(order(&house.registry), ["before.1 r", "before.2 q", "behind.1 p"]);
+    for (place, policy, words) in [
+        ("ORDERS.>", "p", "\"ORDERS.>\" is no place among the auth policies; there are before.1 to before.9"),
+        ("before.0", "p", "is no place"),
+        ("before.10", "p", "is no place"),
+        ("before", "p", "is no place"),
+        ("before.3", "p", "policy p is bound to behind.1 for auth already; unbind it there first"),
+    ] {
+        let error = house.refused(|r, _| r.bind(auth, place, policy));
+        assert!(error.contains(words), "{error}");
+    }
+    let error = house.refused(|r, _| r.bind(POINT, "A", "p"));
+    assert!(error.contains("world auth-policy, which decides nothing for queue-dispatch"), "{error}");
+    let error = house.refused(|r, _| r.remove("mine"));
+    assert_eq!(
+        error,
+        "policy mine comes from the configuration file, and is changed and removed there, not by a command"
+    );
+    assert!(house.refused(|r, _| r.remove("q")).contains("is bound to before.2 for auth; unbind it first"));
+
+    let mut kept = house.kept.clone();
+    kept.0.insert("policy/binding/auth/before.2".into(), Bytes::from_static(b"{}"));
+    kept.0.remove("policy/plug-in/r");
+    let (registry, troubles) = Registry::load(Limits::default(), taken(), kept.facts());
+    assert_eq!(order(&registry), ["before.1 r", "before.2 ", "behind.1 p"]);
+    let told: Vec<String> = troubles.iter().map(ToString::to_string).collect();
+    let holds = |words: &str| told.iter().any(|trouble| trouble.contains(words));
+    assert!(holds("policy/binding/auth/before.2 cannot be read"), "{told:?}");
+    assert!(
+        holds("before.1 is bound to r for auth, which does not exist; everybody is refused until it does"),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn what_is_refused_names_what_value_and_remedy() {
     let limits = Limits {

@@ -31,6 +31,9 @@ impl Inspection {
 
     /// Turns each message that may not be sent into the word of that.
     pub(crate) fn look(&mut self, commands: &mut [Command], now_ms: i64) {
+        if !self.inspector.looks() {
+            return;
+        }
         let sent = |command: &Command| match command {
             Command::Publish(publish) => Some(publish.message.clone()),
             _ => None,

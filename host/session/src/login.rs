@@ -112,6 +112,12 @@ pub enum Verdict {
 pub trait Authorizer: Send + Sync {
     /// Whether `principal` may do `action` with each of `destinations`, none of them a composite.
     fn authorize(&self, principal: &Principal, action: Action, destinations: &[Destination], now_ms: i64) -> Verdict;
+
+    /// The term that lasts: what was said in another one is to be asked again. `None` while nobody limits rights, and
+    /// everything may be done. Costs next to nothing.
+    fn term(&self) -> Option<u64> {
+        Some(0)
+    }
 }
 
 /// Looks at messages before the broker machine gets them. Called on the connection's own task; the answer comes at once.
@@ -125,6 +131,11 @@ pub trait Inspector: Send + Sync {
         now_ms: i64,
         judgements: &mut Vec<Option<String>>,
     );
+
+    /// Whether anybody looks at messages at present. Costs next to nothing.
+    fn looks(&self) -> bool {
+        true
+    }
 }
 
 /// Where JMSXUserID of a message comes from (row K12).

@@ -17,6 +17,8 @@ pub(crate) struct Rights {
     principal: Arc<Principal>,
     /// When the login ends.
     until_ms: i64,
+    /// The term of the authorizer in which everything below was said.
+    term: u64,
     /// What was asked, whether it is allowed, and until when.
     verdicts: FxHashMap<(Action, Destination), (bool, i64)>,
     verdicts_max: usize,
@@ -33,6 +35,7 @@ impl Rights {
             authorizer: config.authorizer.clone(),
             principal: Arc::default(),
             until_ms: i64::MAX,
+            term: 0,
             verdicts: FxHashMap::default(),
             verdicts_max: config.verdicts_max,
             last_write: None,
@@ -77,7 +80,7 @@ impl Rights {
 
     /// Whether the client may send to the destination. Costs a comparison for the destination sent to before.
     pub(crate) fn check_write(&mut self, to: &Destination, now_ms: i64, stats: &mut Stats) -> Result<(), Refusal> {
-        if self.authorizer.is_none() {
+        if !self.are_limited() {
             return Ok(());
         }
         if let Some((last, until_ms)) = &self.last_write
@@ -100,12 +103,28 @@ impl Rights {
 
     /// Whether the client may do away with a durable subscription: only with its own client id's.
     pub(crate) fn check_owner(&self, of: &Text, own: Option<&Text>) -> Result<(), Refusal> {
-        if self.authorizer.is_none() || Some(of) == own {
+        if self.term_now().is_none() || Some(of) == own {
             return Ok(());
         }
         let user = &self.principal.name;
         let text = format!("User {user} is not authorized to remove durable subscriptions of client id {of}");
         Err(Refusal::new(RefusalKind::Security, text))
+    }
+
+    /// The term of who limits rights; `None` where nobody does.
+    fn term_now(&self) -> Option<u64> {
+        self.authorizer.as_ref()?.term()
+    }
+
+    /// Whether somebody limits rights. What was said in another term is forgotten.
+    fn are_limited(&mut self) -> bool {
+        let Some(term) = self.term_now() else { return false };
+        if term != self.term {
+            self.term = term;
+            self.verdicts.clear();
+            self.last_write = None;
+        }
+        true
     }
 
     fn check(
@@ -115,6 +134,9 @@ impl Rights {
         now_ms: i64,
         stats: &mut Stats,
     ) -> Result<i64, Refusal> {
+        if !self.are_limited() {
+            return Ok(i64::MAX);
+        }
         let Some(authorizer) = &self.authorizer else { return Ok(i64::MAX) };
         let key = (action, detached(destination));
         if let Some((allowed, until_ms)) = self.verdicts.get(&key)

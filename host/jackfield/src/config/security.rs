@@ -181,13 +181,16 @@ pub(super) const KEYS: &[Key<Security>] = &[
         name: "policies",
         doc: "Who is asked, in order: \"native\" is the users, tokens, certificates and rights below, any other name is a\n\
               component of the world auth-policy, a [[policy.component]]. The first that has an opinion on a login or a right\n\
-              decides; a message must please all that look at messages. The rights below have an opinion on everything.",
+              decides; a message must please all that look at messages. The rights below have an opinion on everything.\n\
+              `jackfield plugin bind NAME before.1 --point auth` has further ones asked before them on the running broker,\n\
+              behind.1 behind them; those that are named here no command removes.",
         read: |s, raw| raw.names().map(|names| s.policies = names),
         show: |s| list(&s.policies),
     },
     Key {
         name: "show_passwords",
-        doc: "Those of the components that are given passwords; one that asks for them without is refused.",
+        doc: "Those of the components that are given passwords; one that asks for them without is refused. A plug-in that is\n\
+              deployed gets them by --grant passwords.",
         read: |s, raw| raw.names().map(|names| s.show_passwords = names),
         show: |s| list(&s.show_passwords),
     },
@@ -423,8 +426,11 @@ impl Reader<'_> {
                 .push(("policies", Fault::new("names nobody", "write policies = [\"native\"] or a component's name")));
         }
         for name in &security.show_passwords {
-            if !security.components().any(|component| component == name) {
-                let fault = Fault::new(format!("{name} is no component in policies"), "name it there, or leave it out");
+            if !known.contains(&name.as_str()) {
+                let fault = Fault::new(
+                    format!("{name} is no [[policy.component]]"),
+                    "leave it out; a plug-in that is deployed gets them by --grant passwords",
+                );
                 faults.push(("show_passwords", fault));
             }
         }

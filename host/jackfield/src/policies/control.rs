@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use auth::Gate;
 use bytes::Bytes;
 use message::Fact;
 use plugin::PolicyHost;
@@ -15,12 +16,14 @@ use plugin_wasmtime::{
 };
 use registry::{
     Bound, Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed,
-    ListedGeneration, LogLine, PlugIn, Point, PolicyControl, RecordWish, Recorded, Registry, RegistryError, Running,
-    ShadowFindings, State, Trouble, Wish,
+    ListedGeneration, LogLine, PASSWORDS, Place, PlugIn, Point, PolicyControl, RecordWish, Recorded, Registry,
+    RegistryError, Running, ShadowFindings, State, Trouble, Wish,
 };
 use server::{HandError, PolicyHand};
 
+use super::doors::Doors;
 use super::{NATIVE, with_remedy};
+use crate::config::{NATIVE_AUTH, Security};
 
 /// How often what policies remember is kept for the next run.
 const STATES_INTERVAL: Duration = Duration::from_secs(10);
@@ -32,6 +35,8 @@ pub(crate) struct Control {
     registry: Arc<RwLock<Registry>>,
     limits: registry::Limits,
     taken: BTreeMap<String, String>,
+    /// Set before anything is loaded, where somebody has to log in.
+    doors: OnceLock<Doors>,
     /// Set once the server runs.
     hand: OnceLock<PolicyHand>,
     /// Held during a change. Generations that are compiled, those alone that may decide again soon.
@@ -45,7 +50,14 @@ impl Control {
         limits: registry::Limits,
         taken: BTreeMap<String, String>,
     ) -> Arc<Control> {
-        Arc::new(Control { host, registry, limits, taken, hand: OnceLock::new(), prepared: Mutex::default() })
+        let (doors, hand) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Control { host, registry, limits, taken, doors, hand, prepared: Mutex::default() })
+    }
+
+    /// From now on auth policies may be bound at this gate, beside those of the configuration.
+    pub(crate) fn guard(&self, gate: Arc<Gate>, security: &Security) {
+        // Set once, here.
+        let _ = self.doors.set(Doors::new(gate, security));
     }
 
     /// Takes over what the journal kept, before anybody is served. What cannot be used is told, and the native policies
@@ -57,6 +69,9 @@ impl Control {
         if !taken.is_empty() {
             return Err(taken.join("; "));
         }
+        if let (Some((place, policy)), None) = (registry.guards().first(), self.doors.get()) {
+            return Err(format!("auth policy {policy} is bound to {place}, but {NOBODY_LOGS_IN}"));
+        }
         for trouble in &troubles {
             tracing::error!(%trouble, "part of the deployed policies cannot be used");
         }
@@ -65,10 +80,11 @@ impl Control {
             let examine = |found: Option<Running<'_>>| {
                 let Running { generation, bytes } = found?;
                 let examined = self.host.examine(name, generation.number, bytes.to_vec(), &generation.settings);
+                let granted = examined.inspect(|examined| grant(examined, &generation.grants));
                 let told = |error: &plugin::PolicyError| {
                     tracing::error!(%error, generation = generation.number, "a deployed policy cannot be run");
                 };
-                examined.inspect_err(told).ok()
+                granted.inspect_err(told).ok()
             };
             if let Some(active) = examine(registry.running(name)) {
                 self.host.install(&active);
@@ -87,15 +103,23 @@ impl Control {
         }
         let states = registry.states().map(|(point, destination, state)| KeptState {
             point: to_plugin(point),
-            destination: destination.to_owned(),
+            destination: seat_of(point, destination).to_owned(),
             policy: state.policy.clone(),
             generation: state.generation,
             format: state.format,
             bytes: state.bytes.to_vec().into(),
         });
         self.host.set_states(states.collect());
+        self.seat(&registry);
         self.publish(registry);
         Ok(())
+    }
+
+    /// Has the auth policies that are bound asked in their places.
+    fn seat(&self, registry: &Registry) {
+        if let Some(doors) = self.doors.get() {
+            doors.seat(&self.host, &registry.guards());
+        }
     }
 
     /// The server runs: from now on changes are possible, generations that do not do well are taken back, and what
@@ -122,7 +146,7 @@ impl Control {
                 let bytes = Bytes::copy_from_slice(&state.bytes);
                 let (policy, generation, format) = (state.policy.clone(), state.generation, state.format);
                 let kept = State { policy, generation, format, bytes };
-                (state.destination.clone(), (format != 0).then_some(kept))
+                (state_key(point, &state.policy, &state.destination), (format != 0).then_some(kept))
             });
             facts.extend(next.keep_states(point, theirs.collect()).facts);
         }
@@ -159,9 +183,18 @@ impl Control {
                 let Some(number) = plug_in.active else { return Ok(()) };
                 let generation = self.prepare(prepared, &registry, &policy, number)?;
                 let probation = plug_in.previous.is_some();
-                self.host.run(&generation, Takeover { start_empty, probation });
+                let is_taken = self.host.run(&generation, Takeover { start_empty, probation });
+                if generation.point() == plugin::Point::Auth {
+                    // One that could not be had before may be now.
+                    self.seat(&registry);
+                }
                 let kept = [plug_in.active, plug_in.previous, plug_in.shadow];
                 prepared.retain(|(name, number), _| *name != policy || kept.contains(&Some(*number)));
+                if !is_taken {
+                    return Err(ControlError::Refused(format!(
+                        "generation {number} of {policy} did not take over, and is taken back; see its history"
+                    )));
+                }
                 tracing::info!(policy, generation = number, "policy generation decides from now on");
             }
             Change::Shadow { policy } => {
@@ -179,7 +212,10 @@ impl Control {
                 prepared.retain(|(name, _), _| *name != policy);
                 tracing::info!(policy, "policy is removed");
             }
-            Change::Bindings => self.hand()?.policies_changed().map_err(unavailable)?,
+            Change::Bindings => {
+                self.seat(&registry);
+                self.hand()?.policies_changed().map_err(unavailable)?;
+            }
         }
         Ok(())
     }
@@ -206,8 +242,36 @@ impl Control {
             return Err(RegistryError::BytesGone { name: name.to_owned(), number, digest: generation.digest }.into());
         };
         let made = self.host.prepare_generation(name, number, bytes.to_vec(), &generation.settings).map_err(refused)?;
+        grant(&made, &generation.grants);
+        check_guards(&made)?;
         prepared.insert(key, made.clone());
         Ok(made)
+    }
+
+    /// Says whether a policy can guard here, before it is bound.
+    fn check_guard(&self, prepared: &mut BTreeMap<(String, u64), Prepared>, policy: &str) -> Result<(), ControlError> {
+        let Some(doors) = self.doors.get() else { return Err(ControlError::Refused(NOBODY_LOGS_IN.to_owned())) };
+        self.check_not_configured(policy, "it is asked already")?;
+        if self.taken.contains_key(policy) {
+            return self.host.auth(policy, doors.shows_passwords(policy)).map(drop).map_err(refused);
+        }
+        let registry = self.look();
+        match registry.plug_in(policy)?.active {
+            Some(active) => check_guards(&self.prepare(prepared, &registry, policy, active)?),
+            // The registry says what is missing.
+            None => Ok(()),
+        }
+    }
+
+    /// What the configuration has asked is the configuration's to change.
+    fn check_not_configured(&self, policy: &str, what: &str) -> Result<(), ControlError> {
+        match self.doors.get().filter(|doors| doors.configured().iter().any(|name| name == policy)) {
+            Some(_) => Err(ControlError::Refused(format!(
+                "auth policy {policy} is named in security.policies of jackfield.toml: {what}; change it there and start the \
+                 broker again"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What a generation did on a destination is noted, and one that does not do well is taken back everywhere.
@@ -277,6 +341,15 @@ impl PolicyControl for Control {
         let next = self.look().plug_in(&wish.name).map_or(1, |plug_in| plug_in.next);
         let made =
             self.host.prepare_generation(&wish.name, next, wish.bytes.to_vec(), &wish.settings).map_err(refused)?;
+        if let Some(unknown) = wish.grants.iter().find(|grant| *grant != PASSWORDS) {
+            return Err(ControlError::Refused(format!("grant {unknown} is unknown; there is {PASSWORDS}")));
+        }
+        grant(&made, &wish.grants);
+        check_guards(&made)?;
+        if made.point() == plugin::Point::Auth && wish.name == NATIVE_AUTH {
+            let reason = format!("{NATIVE_AUTH} among the auth policies is the broker itself; choose another name");
+            return Err(ControlError::Refused(reason));
+        }
         if wish.shadow && made.point() != plugin::Point::QueueDispatch {
             let reason = format!("a candidate for {} cannot look on; deploy it without shadow", made.point());
             return Err(ControlError::Refused(reason));
@@ -288,7 +361,7 @@ impl PolicyControl for Control {
             bytes: wish.bytes,
             world: made.world().to_owned(),
             settings: wish.settings,
-            grants: made.imports(),
+            grants: made.imports().into_iter().chain(wish.grants).collect(),
             state_format,
             restores,
             shadow: wish.shadow,
@@ -334,16 +407,23 @@ impl PolicyControl for Control {
     }
 
     fn remove(&self, name: &str) -> Result<(), ControlError> {
+        self.check_not_configured(name, "no command removes it")?;
         self.change(&mut self.lock(), |registry| registry.remove(name)).map(drop)
     }
 
     fn bind(&self, point: Point, pattern: &str, policy: &str) -> Result<(), ControlError> {
         let mut prepared = self.lock();
+        if point == Point::Auth {
+            self.check_guard(&mut prepared, policy)?;
+        }
         self.check_serves(point, policy)?;
         self.change(&mut prepared, |registry| registry.bind(point, pattern, policy)).map(drop)
     }
 
     fn unbind(&self, point: Point, pattern: &str) -> Result<(), ControlError> {
+        if point == Point::Auth {
+            self.check_not_configured(pattern, "no command unbinds it")?;
+        }
         self.change(&mut self.lock(), |registry| registry.unbind(point, pattern)).map(drop)
     }
 
@@ -366,12 +446,20 @@ impl PolicyControl for Control {
 
     fn bindings(&self) -> Vec<Bound> {
         let registry = self.look();
-        let bound = |(point, pattern, policy): (Point, &str, &str)| Bound {
+        let bound = |point: Point, pattern: &str, policy: &str| Bound {
             point,
             pattern: pattern.to_owned(),
             policy: policy.to_owned(),
         };
-        registry.bindings().map(bound).collect()
+        let places = registry.bindings().filter(|(point, ..)| *point != Point::Auth);
+        let mut all: Vec<Bound> = places.map(|(point, pattern, policy)| bound(point, pattern, policy)).collect();
+        let (behind, before): (Vec<_>, Vec<_>) = registry.guards().into_iter().partition(|(place, _)| place.is_behind);
+        let guard = |(place, policy): (Place, &str)| bound(Point::Auth, &place.to_string(), policy);
+        all.extend(before.into_iter().map(guard));
+        let configured = self.doors.get().map(Doors::configured).unwrap_or_default();
+        all.extend(configured.iter().map(|policy| bound(Point::Auth, "security.policies", policy)));
+        all.extend(behind.into_iter().map(guard));
+        all
     }
 
     fn history(&self, name: &str) -> Result<Vec<History>, ControlError> {
@@ -484,6 +572,35 @@ fn told(decision: broker::Decision) -> Explained {
     }
 }
 
+/// What is wrong where an auth policy is bound and the configuration lets everybody in, and what to do.
+const NOBODY_LOGS_IN: &str = "nobody has to log in at this broker, so nobody is asked: name users, anonymous_access = true or \
+     policies in [security] of jackfield.toml, and start it again";
+
+/// Gives a generation what the operator granted it.
+fn grant(made: &Prepared, grants: &[String]) {
+    if grants.iter().any(|grant| grant == PASSWORDS) {
+        made.grant_passwords();
+    }
+}
+
+/// A generation of the auth world has to be able to guard; of others nothing is asked.
+fn check_guards(made: &Prepared) -> Result<(), ControlError> {
+    match made.point() {
+        plugin::Point::Auth => made.guards().map(drop).map_err(refused),
+        _ => Ok(()),
+    }
+}
+
+/// Under which name a state is kept: auth policies have no destinations, and each has a state for each of its instances.
+fn state_key(point: Point, policy: &str, destination: &str) -> String {
+    if point == Point::Auth { format!("{policy}/{destination}") } else { destination.to_owned() }
+}
+
+/// The destination of a state by its name.
+fn seat_of(point: Point, key: &str) -> &str {
+    if point == Point::Auth { key.rsplit_once('/').map_or(key, |(_, place)| place) } else { key }
+}
+
 /// Reads what becomes of swaps and keeps states, until the broker is gone.
 fn watch(control: &Weak<Control>, events: &Receiver<SwapEvent>) {
     let mut next = Instant::now() + STATES_INTERVAL;
@@ -518,6 +635,7 @@ fn to_plugin(point: Point) -> plugin::Point {
         Point::TopicDispatch => plugin::Point::TopicDispatch,
         Point::GroupAssignment => plugin::Point::GroupAssignment,
         Point::PublishRouting => plugin::Point::PublishRouting,
+        Point::Auth => plugin::Point::Auth,
     }
 }
 

@@ -111,7 +111,14 @@ fn deploy(file: &Path, length: u64, bytes_max: u64, control: &dyn PolicyControl)
         return;
     }
     let settings = active.map(|(_, settings)| settings).unwrap_or_default();
-    let wish = Wish { name: name.clone(), bytes: bytes.into(), settings, shadow: false, start_empty: false };
+    let wish = Wish {
+        name: name.clone(),
+        bytes: bytes.into(),
+        settings,
+        shadow: false,
+        start_empty: false,
+        grants: Vec::new(),
+    };
     match control.deploy(wish) {
         Ok(generation) => tracing::info!(policy = name, generation, "{file} has changed and is deployed"),
         Err(error) => tracing::error!(policy = name, "{file} is not deployed: {error}"),

@@ -1,6 +1,7 @@
 //! The policies of this program: the stock ones as components, and their native twins by `native:` in front.
 
 mod control;
+mod doors;
 mod folder;
 mod remedy;
 #[cfg(test)]
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
-use plugin::auth::AuthPolicy;
+use plugin::auth::{AuthPolicy, Terms};
 use plugin::native::NativeHost;
 use plugin::{
     GroupAssignment, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PublishRouting, QueueDispatch,
@@ -108,8 +109,13 @@ fn add(host: &WasmHost, component: &Component) -> anyhow::Result<()> {
 
 impl Policies {
     /// The auth policy of this name, compiled; it may see passwords if that was granted.
-    pub(crate) fn auth(&self, name: &str, passwords_granted: bool) -> Result<Box<dyn AuthPolicy>, PolicyError> {
+    pub(crate) fn auth(&self, name: &str, passwords_granted: bool) -> Result<Arc<dyn AuthPolicy>, PolicyError> {
         self.components.auth(name, passwords_granted)
+    }
+
+    /// The terms that end when another generation of an auth policy decides.
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        self.components.terms().clone()
     }
 
     /// Says which policies that the configuration names cannot be had there: a component serves the point that its exports

@@ -97,7 +97,7 @@ impl House {
 }
 
 fn wish(name: &str, bytes: Vec<u8>) -> Wish {
-    Wish { name: name.into(), bytes: bytes.into(), settings: vec![], shadow: false, start_empty: false }
+    Wish { name: name.into(), bytes: bytes.into(), settings: vec![], shadow: false, start_empty: false, grants: vec![] }
 }
 
 fn component(name: &str) -> Vec<u8> {

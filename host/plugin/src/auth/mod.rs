@@ -13,11 +13,13 @@ use crate::{Messages, PolicyStats};
 
 mod certificates;
 mod map;
+mod terms;
 mod tokens;
 mod users;
 
 pub use self::certificates::Certificates;
 pub use self::map::{AuthorizationMap, Place, Rule};
+pub use self::terms::Terms;
 pub use self::tokens::{TokenUsers, TokensSettings};
 pub use self::users::{Anonymous, SimpleUsers};
 
@@ -183,7 +185,7 @@ pub trait AuthPolicy: Send + Sync {
     /// Its name in the configuration.
     fn name(&self) -> &str;
 
-    /// What it has a say in.
+    /// What it has a say in. Changes with its generation, never within a term.
     fn decides(&self) -> Decides;
 
     /// Whether an answer takes long enough to be worth a thread of its own for a login, and a look into what is remembered
@@ -236,6 +238,12 @@ pub trait AuthPolicy: Send + Sync {
 pub trait Guard: Send + Sync {
     /// Whether it may be done. The answer comes at once.
     fn allows(&self, principal: &Principal, request: Request<'_>, now_ms: i64) -> Permit;
+
+    /// The term that lasts: what was said in another one is to be asked again. `None` while nobody limits rights, and
+    /// everything may be done. Costs next to nothing.
+    fn term(&self) -> Option<u64> {
+        Some(0)
+    }
 }
 
 /// What a [`Guard`] says.

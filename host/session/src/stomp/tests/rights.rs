@@ -1,6 +1,6 @@
 //! Rights of STOMP clients: an ERROR with the receipt's id, and the connection goes on.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use plugin::auth::Action;
 
@@ -111,4 +111,49 @@ fn stomp_passwords_are_not_shown() {
     bench.patient = true;
     bench.say("CONNECT\nlogin:admin\npasscode:s3cret\n\n\0");
     assert!(!format!("{:?}", bench.out).contains("s3cret"));
+}
+
+/// Lets everybody do everything in even terms and nothing in odd ones, for ever; the last one limits nobody.
+#[derive(Default)]
+struct Parity {
+    term: AtomicU64,
+    asked: AtomicUsize,
+}
+
+const UNLIMITED: u64 = 5;
+
+impl Authorizer for Parity {
+    fn authorize(&self, _: &Principal, _: Action, _: &[Destination], _: i64) -> Verdict {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        match self.term.load(Ordering::Relaxed).is_multiple_of(2) {
+            true => Verdict::Allowed { until_ms: i64::MAX },
+            false => Verdict::Refused { until_ms: i64::MAX },
+        }
+    }
+
+    fn term(&self) -> Option<u64> {
+        Some(self.term.load(Ordering::Relaxed)).filter(|term| *term != UNLIMITED)
+    }
+}
+
+/// What a connection remembers ends with the term in which it was said, to the good and to the bad.
+#[test]
+fn stomp_a_right_ends_with_its_term() {
+    let parity = Arc::new(Parity::default());
+    let config = Config { authorizer: Some(parity.clone()), ..config() };
+    let mut bench = Bench::connected_with(config, Version::V1_2, "login:admin\npasscode:secret\n");
+    for term in 0..=UNLIMITED {
+        parity.term.store(term, Ordering::Relaxed);
+        let before = parity.asked.load(Ordering::Relaxed);
+        for _ in 0..2 {
+            bench.say("SEND\ndestination:/queue/Q\n\nx\0");
+            let is_sent = matches!(&bench.commands()[..], [Command::Publish(_)]);
+            assert_eq!(is_sent, term % 2 == 0 || term == UNLIMITED, "{term}");
+            if !is_sent {
+                assert!(bench.error().contains("not authorized to write to: queue://Q"), "{term}");
+            }
+        }
+        let asked = parity.asked.load(Ordering::Relaxed) - before;
+        assert_eq!(asked, usize::from(term != UNLIMITED), "once in term {term}");
+    }
 }
