@@ -52,7 +52,8 @@ impl OpenWireSession {
             .copied()
             .filter(|key| self.client.consumers.get(key).is_some_and(|consumer| !consumer.closed));
         let Some(key) = key else {
-            self.stats.acks_stale += 1; // The consumer is gone or not yet restored (row L08).
+            // The consumer is gone or not yet restored (row L08).
+            self.stale(ack, kind);
             return Ok(Done::Now);
         };
         let Some(consumer) = self.client.consumers.get_mut(&key) else { return Ok(Done::Now) };
@@ -66,15 +67,9 @@ impl OpenWireSession {
         let range = match range {
             Some(Ok(range)) => range,
             // One that was under way when the broker before died is sent again when the client comes back (row L08). Told of
-            // an error, a consumer of the JMS client would never again acknowledge anything by itself. But a commit must not
-            // say that it was acknowledged.
+            // an error, a consumer of the JMS client would never again acknowledge anything by itself.
             _ if !ack.header.response_required || transaction.is_some() || !consumer.held.has_begun() => {
-                self.stats.acks_stale += 1;
-                if !consumer.held.has_begun() && matches!(kind, AckKind::Standard | AckKind::Individual) {
-                    let text = "its acknowledgements are of messages that another broker delivered, before a failover";
-                    let refusal = Refusal::new(RefusalKind::Transaction, text);
-                    self.spoil(ack.transaction_id.as_ref(), &refusal);
-                }
+                self.stale(ack, kind);
                 return Ok(Done::Now);
             }
             _ => {
@@ -120,6 +115,16 @@ impl OpenWireSession {
             receipt,
         }));
         Ok(Done::Later)
+    }
+
+    /// An acknowledgement of what is not held here: another broker delivered it, before a failover. It means nothing, and its
+    /// transaction must not say when it commits that it had done this.
+    fn stale(&mut self, ack: &MessageAck, kind: AckKind) {
+        self.stats.acks_stale += 1;
+        if matches!(kind, AckKind::Standard | AckKind::Individual) {
+            let text = "it acknowledges messages that its consumer does not hold: another broker delivered them, before a failover";
+            self.spoil(ack.transaction_id.as_ref(), &Refusal::new(RefusalKind::Transaction, text));
+        }
     }
 }
 

@@ -120,9 +120,14 @@ fn acknowledgements_from_before_a_failover_are_answered_and_mean_nothing() {
 #[test]
 fn a_commit_whose_acknowledgements_are_of_another_broker_is_rolled_back() {
     let mut peer = Peer::open();
-    peer.consumer(1, 0);
+    let key = peer.consumer(1, 0);
     peer.frames();
-    for (n, kind, expected) in [(1, 2, true), (2, 4, true), (3, 0, false)] {
+    for (n, kind, expected) in [(1, 2, true), (2, 4, true), (3, 0, false), (4, 2, true)] {
+        // The last one comes after this broker has delivered something else.
+        if n == 4 {
+            peer.hear(delivery(key, 1));
+            peer.frames();
+        }
         peer.tell(transaction(0, local(n)));
         peer.tell(ow::MessageAck { transaction_id: Some(local(n)), ..ack(kind, None, 9, 1) });
         assert!(peer.frames().is_empty() && peer.closed().is_none());
