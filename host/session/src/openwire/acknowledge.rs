@@ -83,16 +83,23 @@ impl OpenWireSession {
             }
         };
         let have = consumer.held.count(range);
-        if kind == AckKind::Standard
-            && consumer.counts
-            && transaction.is_none()
-            && usize::try_from(ack.message_count) != Ok(have)
-        {
-            let text = format!(
-                "unmatched acknowledge: it is for {} messages, its range holds {have}; nothing was acknowledged",
-                ack.message_count
-            );
-            return Err(Failure::jms(text));
+        if kind == AckKind::Standard && consumer.counts && usize::try_from(ack.message_count) != Ok(have) {
+            match transaction {
+                None => {
+                    let text = format!(
+                        "unmatched acknowledge: it is for {} messages, its range holds {have}; nothing was acknowledged",
+                        ack.message_count
+                    );
+                    return Err(Failure::jms(text));
+                }
+                // After a failover others may have been given what was between first and last.
+                Some(_) if first.is_some() => {
+                    self.stale(ack, kind);
+                    return Ok(Done::Now);
+                }
+                // Those before a range without a first may be counted or not.
+                Some(_) => {}
+            }
         }
         let (first, last) = consumer.held.tags(range);
         let transacted = transaction.filter(|_| alone || kind == AckKind::Standard);

@@ -136,7 +136,7 @@ impl OpenWireSession {
         let (user, password) = (info.user_name.as_deref(), info.password.as_deref());
         out.login = Some(Credentials::of(&self.config, Protocol::OpenWire, user, password, info.client_id.as_deref()));
         let client_id = info.client_id.as_ref().filter(|id| !id.is_empty()).map(detach);
-        self.client = Client { id: detach(&id), client_id, ..Client::default() };
+        self.client = Client { id: detach(&id), client_id, returning: info.failover_reconnect, ..Client::default() };
         self.state = State::Proving(Joining {
             header: info.header,
             user: info.user_name.as_ref().map(detach),

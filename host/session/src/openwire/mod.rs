@@ -104,6 +104,8 @@ struct Client {
     consumers: FxHashMap<SubscriptionKey, Consumer>,
     /// Open local transactions by the client's number.
     transactions: FxHashMap<i64, Transaction>,
+    /// It has come back after a failover and done nothing yet but to restore what it had.
+    returning: bool,
     subscription_last: SubscriptionKey,
     transaction_last: TransactionKey,
 }

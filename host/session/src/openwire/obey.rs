@@ -6,6 +6,7 @@ use wire::openwire::{
 };
 
 use super::replies::{Failure, Pending};
+use super::transaction::COMMIT_ONE_PHASE;
 use super::{OpenWireSession, convert, detach};
 use crate::Output;
 
@@ -26,6 +27,7 @@ const REMOVE: u8 = 1;
 
 impl OpenWireSession {
     pub(super) fn obey(&mut self, command: Command, out: &mut Output) {
+        self.client.returning &= restores(&command);
         let header = command.header().copied().unwrap_or_default();
         let result = if self.replies.len() >= self.options.replies_max && asks(&command, header) {
             self.stats.limit_hit = Some("replies_max");
@@ -222,6 +224,23 @@ impl OpenWireSession {
                 self.close(why, out);
             }
         }
+    }
+}
+
+/// Whether a client that has come back may say this to restore what it had (row L01): its sessions with all in them, and its
+/// transactions up to their commit.
+fn restores(command: &Command) -> bool {
+    match command {
+        Command::SessionInfo(_)
+        | Command::ProducerInfo(_)
+        | Command::ConsumerInfo(_)
+        | Command::DestinationInfo(_)
+        | Command::ConnectionControl(_)
+        | Command::ConsumerControl(_) => true,
+        Command::TransactionInfo(info) => info.kind != COMMIT_ONE_PHASE,
+        Command::Message(message) => message.transaction_id.is_some(),
+        Command::MessageAck(ack) => ack.transaction_id.is_some(),
+        _ => false,
     }
 }
 

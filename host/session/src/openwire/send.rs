@@ -66,6 +66,9 @@ impl OpenWireSession {
         let transaction = match &sent.transaction_id {
             None => None,
             Some(id @ TransactionId::Local(_)) => {
+                if let Some(producer) = &sent.producer_id {
+                    self.note_sender(id, producer.session);
+                }
                 let transaction = self.transaction(id)?;
                 Some((transaction.key, transaction.text.clone()))
             }

@@ -9,7 +9,7 @@ use super::replies::{Failure, Pending};
 use crate::Output;
 
 const BEGIN: u8 = 0;
-const COMMIT_ONE_PHASE: u8 = 2;
+pub(super) const COMMIT_ONE_PHASE: u8 = 2;
 const ROLLBACK: u8 = 4;
 const END: u8 = 7;
 
@@ -22,6 +22,10 @@ pub(super) struct Transaction {
     pub(super) text: Text,
     /// Consumers with deliveries that it acknowledges.
     pub(super) consumers: Vec<SubscriptionKey>,
+    /// The client brought it along when it came back after a failover …
+    returned: bool,
+    /// … and then these of its sessions sent in it.
+    senders: Vec<i64>,
     /// A send or an acknowledgement that nobody waited for was refused here, so it can only roll back (row W20).
     failed: Option<Refusal>,
 }
@@ -50,6 +54,31 @@ impl OpenWireSession {
         {
             transaction.consumers.push(consumer);
         }
+    }
+
+    /// Notes that a producer of this session sends in the transaction.
+    pub(super) fn note_sender(&mut self, id: &TransactionId, session: i64) {
+        if let TransactionId::Local(local) = id
+            && let Some(transaction) = self.client.transactions.get_mut(&local.value)
+            && transaction.returned
+            && !transaction.senders.contains(&session)
+        {
+            transaction.senders.push(session);
+        }
+    }
+
+    /// Whether acknowledgements of the transaction may have got lost: a JMS client without a broker drops them, brings the rest of
+    /// the transaction to the next broker and commits. One that only sends has none.
+    fn may_miss_acknowledgements(&self, transaction: &Transaction) -> bool {
+        let consumes = |session: Option<i64>| {
+            let of_session = |at: i64| session.is_none_or(|session| session == at);
+            self.client.consumers.values().any(|consumer| consumer.counts && of_session(consumer.place().0))
+        };
+        let any = match &transaction.senders[..] {
+            [] => consumes(None),
+            senders => senders.iter().any(|session| consumes(Some(*session))),
+        };
+        transaction.returned && transaction.consumers.is_empty() && any
     }
 
     pub(super) fn transact(&mut self, info: &TransactionInfo, out: &mut Output) -> Result<Done, Failure> {
@@ -87,14 +116,20 @@ impl OpenWireSession {
         self.client.transaction_last += 1;
         let key = self.client.transaction_last;
         let text = format!("TX:{}:{value}", self.client.id).into();
-        self.client.transactions.insert(value, Transaction { key, text, consumers: Vec::new(), failed: None });
+        let (consumers, senders, returned) = (Vec::new(), Vec::new(), self.client.returning);
+        let transaction = Transaction { key, text, consumers, returned, senders, failed: None };
+        self.client.transactions.insert(value, transaction);
         let receipt = self.receipt(header);
         out.commands.push(Ask::Begin { transaction: key, receipt });
         Ok(Done::Later)
     }
 
     fn commit(&mut self, value: i64, header: Header, out: &mut Output) -> Result<Done, Failure> {
-        let transaction = self.end(value)?;
+        let mut transaction = self.end(value)?;
+        if transaction.failed.is_none() && self.may_miss_acknowledgements(&transaction) {
+            let text = "what it acknowledged before a failover did not reach this broker; it is rolled back";
+            transaction.failed = Some(Refusal::new(RefusalKind::Transaction, text));
+        }
         if let Some(refusal) = transaction.failed.clone() {
             out.commands.push(Ask::Rollback { transaction: transaction.key, receipt: None });
             self.committed(&transaction, false);

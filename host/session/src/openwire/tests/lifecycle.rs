@@ -349,3 +349,40 @@ fn long_texts_do_not_swallow_answers() {
     peer.hear(Event::Reply { receipt, outcome: Err(why) });
     assert_eq!(peer.answers(), [(id, Some("java.lang.SecurityException".into()))]);
 }
+
+/// A client without a broker drops the acknowledgements of a transaction and brings along the rest of it when it comes back. A
+/// commit must not say that they took effect; without consumers beside the sends there were none.
+#[test]
+fn a_returning_clients_commit_without_its_acknowledgements_is_rolled_back() {
+    let cases = [
+        ("new", false, true, false, false, false),
+        ("back, nothing in it", true, true, false, false, true),
+        ("back, sends beside a consumer", true, true, true, false, true),
+        ("back, sends and no consumer", true, false, true, false, false),
+        ("back, nothing in it and no consumer", true, false, false, false, false),
+        ("back, and done with restoring", true, true, false, true, false),
+    ];
+    for (case, returns, consumes, sends, before, rolled_back) in cases {
+        let mut peer = Peer::agreed();
+        peer.tell(ow::ConnectionInfo { failover_reconnect: returns, ..login("bob") });
+        peer.accept();
+        let mut peer = peer.sessions();
+        if consumes {
+            peer.consumer(1, 0);
+        }
+        if before {
+            peer.tell(text(7));
+        }
+        peer.tell(transaction(0, local(1)));
+        if sends {
+            peer.tell(ow::Message { transaction_id: Some(local(1)), ..text(1) });
+        }
+        peer.accept();
+        peer.frames();
+        let id = peer.ask(transaction(2, local(1)));
+        let commands = peer.accept();
+        assert_eq!(commands.iter().any(|c| matches!(c, Ask::Commit { .. })), !rolled_back, "{case}");
+        let class = rolled_back.then(|| "jakarta.jms.TransactionRolledBackException".to_owned());
+        assert_eq!(peer.answers(), [(id, class)], "{case}");
+    }
+}

@@ -394,7 +394,7 @@ final class FailoverLoad {
     }
 
     private Ledger.Entry note(Ledger.Reader reader, long era, Message m) throws JMSException {
-        return ledger.delivered(reader, era, m.getIntProperty("producer"), m.getIntProperty("number"), m.getJMSRedelivered());
+        return ledger.delivered(reader, era, m.getIntProperty("producer"), m.getIntProperty("number"), m.getJMSRedelivered(), m.getJMSMessageID());
     }
 
     private static String target(Ledger.Entry entry) {

@@ -40,6 +40,8 @@ final class Ledger {
         private Send send;
         private Taken taken = Taken.NOT;
         private int deliveries;
+        /** As brokers and client libraries name it in their logs. */
+        private String id;
         private boolean dead;
         /** Who it was delivered to last. */
         private Reader holder;
@@ -54,7 +56,7 @@ final class Ledger {
 
         @Override
         public String toString() {
-            return "message " + number + " of producer " + producer + " (send " + send + ", taken " + taken + ", deliveries " + deliveries + ")";
+            return "message " + number + " of producer " + producer + " (send " + send + ", taken " + taken + ", deliveries " + deliveries + ", " + id + ")";
         }
     }
 
@@ -175,7 +177,7 @@ final class Ledger {
     }
 
     /** Null if it is none of ours. */
-    synchronized Entry delivered(Reader reader, long era, int producer, int number, boolean redelivered) {
+    synchronized Entry delivered(Reader reader, long era, int producer, int number, boolean redelivered, String id) {
         lastNanos = reader.lastNanos = System.nanoTime();
         deliveries++;
         Entry entry = find(producer, number);
@@ -183,6 +185,7 @@ final class Ledger {
             found(Fault.FOREIGN, "message " + number + " of producer " + producer, reader);
             return null;
         }
+        entry.id = id;
         if (reader.era != era) {
             reader.era = era;
             reader.highest.clear();
