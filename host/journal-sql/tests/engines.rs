@@ -1,6 +1,7 @@
 //! The journal in each database keeps what every journal promises, survives its database, and gives way to the next
 //! broker.
 
+#[allow(dead_code, reason = "the tests of the whole program use the rest")]
 mod server;
 
 use std::io::{Read as _, Write as _};
