@@ -323,7 +323,7 @@ final class FailoverLoad {
                 whole = link.era() == era && (m == null || !Link.isStale(m, era));
                 if (m == null) break;
                 if (!whole) {
-                    ledger.ignored(readers);
+                    ledger.ignored();
                     break;
                 }
                 Ledger.Entry entry = note(reader, era, m);
@@ -334,6 +334,7 @@ final class FailoverLoad {
                 if (!whole) {
                     session.recover();
                     // The library would deliver again by itself what no broker knows of.
+                    ledger.givesBack(readers);
                     consumer.close();
                     consumer = session.createConsumer(queue("client"));
                 } else if (last != null) {
@@ -365,7 +366,7 @@ final class FailoverLoad {
                     whole = link.era() == era && (m == null || !Link.isStale(m, era));
                     if (m == null) break;
                     if (!whole) {
-                        ledger.ignored(readers);
+                        ledger.ignored();
                         break;
                     }
                     Ledger.Entry entry = note(reader, era, m);
@@ -378,6 +379,7 @@ final class FailoverLoad {
                     session.rollback();
                     if (!whole) {
                         // The library would deliver again by itself what no broker knows of.
+                        ledger.givesBack(readers);
                         consumer.close();
                         consumer = session.createConsumer(queue(from));
                     }

@@ -245,9 +245,13 @@ final class Ledger {
         refusals = count;
     }
 
-    /** Something was received over a break; with what was sent ahead it was given back unseen, to whichever of these. */
-    synchronized void ignored(List<Reader> to) {
+    /** Something was received over a break, and is given back unseen. */
+    synchronized void ignored() {
         ignored++;
+    }
+
+    /** A consumer is closed and gives back what it was sent ahead, to whichever of these. */
+    synchronized void givesBack(List<Reader> to) {
         for (Reader reader : to) reader.disturbed = true;
     }
 
