@@ -10,11 +10,11 @@
 //!                                                            └── bodies ── loader thread
 //! ```
 //!
-//! Every arrow is bounded: a connection has at most [`Config::batches_in_flight_max`] batches of commands on the way,
-//! the core takes no messages while the writer has [`Config::journal_backlog_bytes_max`] bytes before it, and nothing at
-//! twice as many, and a connection that does not read gets no more than its window. A TLS handshake stands between the accept and the session,
-//! on the connection's own task: [`Config::handshakes_max`] at a time, [`Config::handshake_ms_max`] long. Logins that take
-//! a while wait for one of [`Config::login_threads`] threads of their own.
+//! Every arrow is bounded: a connection has at most [`Config::batches_in_flight_max`] batches of commands on the way, the
+//! core takes no messages while the writer has [`Config::journal_backlog_bytes_max`] bytes before it, and nothing at twice
+//! as many, and a connection that does not read gets no more than its window. A TLS handshake stands between the accept and
+//! the session, on the connection's own task: [`Config::handshakes_max`] at a time, [`Config::handshake_ms_max`] long. Logins
+//! that take a while wait for one of [`Config::login_threads`] threads of their own.
 //!
 //! Start reading at [`Server`], then `core` and `connection`.
 

@@ -27,7 +27,7 @@ const REMOVE: u8 = 1;
 
 impl OpenWireSession {
     pub(super) fn obey(&mut self, command: Command, out: &mut Output) {
-        self.client.returning &= restores(&command);
+        self.client.returning = self.client.returning && restores(&command);
         let header = command.header().copied().unwrap_or_default();
         let result = if self.replies.len() >= self.options.replies_max && asks(&command, header) {
             self.stats.limit_hit = Some("replies_max");

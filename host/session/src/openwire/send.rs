@@ -66,11 +66,12 @@ impl OpenWireSession {
         let transaction = match &sent.transaction_id {
             None => None,
             Some(id @ TransactionId::Local(_)) => {
-                if let Some(producer) = &sent.producer_id {
+                let transaction = self.transaction(id)?;
+                let (key, text, returned) = (transaction.key, transaction.text.clone(), transaction.returned);
+                if returned && let Some(producer) = &sent.producer_id {
                     self.note_sender(id, producer.session);
                 }
-                let transaction = self.transaction(id)?;
-                Some((transaction.key, transaction.text.clone()))
+                Some((key, text))
             }
             Some(TransactionId::Xa(_)) => return Err(Failure::xa()),
         };

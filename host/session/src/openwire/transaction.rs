@@ -23,7 +23,7 @@ pub(super) struct Transaction {
     /// Consumers with deliveries that it acknowledges.
     pub(super) consumers: Vec<SubscriptionKey>,
     /// The client brought it along when it came back after a failover …
-    returned: bool,
+    pub(super) returned: bool,
     /// … and then these of its sessions sent in it.
     senders: Vec<i64>,
     /// A send or an acknowledgement that nobody waited for was refused here, so it can only roll back (row W20).
@@ -56,11 +56,10 @@ impl OpenWireSession {
         }
     }
 
-    /// Notes that a producer of this session sends in the transaction.
+    /// Notes that a producer of this session sends in the transaction, which the client brought along.
     pub(super) fn note_sender(&mut self, id: &TransactionId, session: i64) {
         if let TransactionId::Local(local) = id
             && let Some(transaction) = self.client.transactions.get_mut(&local.value)
-            && transaction.returned
             && !transaction.senders.contains(&session)
         {
             transaction.senders.push(session);
