@@ -5,6 +5,7 @@
 //!  count this append            only if the journal is still ours and this one is not counted yet
 //!  rows that go, rows that come
 //!  prove the lease              only if it is still ours
+//!  ------------------------------ the server has answered
 //!  commit
 //! ```
 //!
@@ -16,10 +17,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::dialect::{BODIES, ENTRIES, FACTS};
 use crate::fault::{Fault, Verdict};
-use crate::plan::{PART_BYTES, Plan};
-use crate::session::{Line, Session, Value, unsigned, within};
+use crate::plan::Plan;
+use crate::script::{self, Proof};
+use crate::session::{Line, Session, unsigned, within};
 
 /// Longest time for one transaction.
 pub(crate) const TRANSACTION_MAX: Duration = Duration::from_secs(60);
@@ -29,10 +30,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How often people are told that it is still tried.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
-/// Most rows of one statement.
-pub(crate) const ROWS_MAX: usize = 128;
-/// Bytes of values that one statement may have, beyond its first row.
-const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
 /// Who appends.
 #[derive(Clone, Debug)]
@@ -77,17 +74,17 @@ impl Writer {
                 Err(displaced) => return Err(displaced),
                 Ok(false) => match self.attempt(line, plan).await {
                     Ok(true) => break,
-                    // Counted already, or no longer ours: one more look tells.
-                    Ok(false) => match self.look(line).await {
-                        Ok(true) => break,
-                        Ok(false) => {
+                    Err(fault) if fault.verdict() != Verdict::Never => fault,
+                    // Counted already, or no longer ours, or rows of either are in the way: one more look tells.
+                    refused => match (self.look(line).await, refused) {
+                        (Ok(true), _) => break,
+                        (Err(displaced @ Failed::Displaced(_)), _) => return Err(displaced),
+                        (_, Err(fault)) | (Err(Failed::Fault(fault)), Ok(_)) => fault,
+                        (Ok(false), Ok(_)) => {
                             let why = "the lease on it was taken over by another broker";
                             return Err(Failed::Displaced(why.into()));
                         }
-                        Err(Failed::Fault(fault)) => fault,
-                        Err(displaced) => return Err(displaced),
                     },
-                    Err(fault) => fault,
                 },
             };
             outage.wait(fault, line).await?;
@@ -121,20 +118,12 @@ impl Writer {
     }
 
     async fn transaction(&self, line: &Line, session: &mut Session, plan: &Plan) -> Result<bool, Fault> {
-        session.raw(line.dialect.begin()).await?;
-        let count = vec![
-            Value::from(plan.next_sequence),
-            Value::from(u64::from(plan.next_log)),
-            Value::from(u64::from(plan.clean_stop)),
-            Value::from(self.epoch),
-            Value::from(self.appends),
-        ];
-        let mut ours = session.execute_rows("count", 1, |_| line.dialect.count_append(), count).await? == 1;
-        if ours {
-            rows(line, session, plan).await?;
-            if let Some(holder) = &self.lease {
-                let holder = vec![Value::Text(holder.clone())];
-                ours = session.execute_rows("prove", 1, |_| line.dialect.prove_lease(), holder).await? == 1;
+        let proof = Proof { epoch: self.epoch, appends: self.appends, lease: self.lease.as_deref() };
+        let mut ours = true;
+        for script in script::append(&line.dialect, plan, &proof) {
+            ours = script.is_proven(&session.script(&script.text).await?);
+            if !ours {
+                break;
             }
         }
         session.raw(if ours { "COMMIT" } else { "ROLLBACK" }).await?;
@@ -142,107 +131,10 @@ impl Writer {
     }
 }
 
-/// Writes the rows of a plan.
-async fn rows(line: &Line, session: &mut Session, plan: &Plan) -> Result<(), Fault> {
-    let dialect = &line.dialect;
-    for log in &plan.logs_gone {
-        let statement = |rows| dialect.delete(&ENTRIES, rows);
-        session.execute_rows("log", 1, statement, vec![Value::from(u64::from(*log))]).await?;
-    }
-    for (from, to) in &plan.facts_gone_between {
-        let range = vec![Value::Bytes(from.clone()), Value::Bytes(to.clone())];
-        session.execute_rows("facts between", 1, |_| dialect.delete_facts_between(), range).await?;
-    }
-    for some in plan.bodies_gone.chunks(ROWS_MAX) {
-        let values = padded(some).map(|sequence| Value::from(*sequence)).collect();
-        session.execute_rows("bodies gone", width(some.len()), |rows| dialect.delete(&BODIES, rows), values).await?;
-    }
-    for some in plan.entries_gone.chunks(ROWS_MAX / 2) {
-        let one = |(log, sequence): &(u32, u64)| [Value::from(u64::from(*log)), Value::from(*sequence)];
-        let values = padded(some).flat_map(one).collect();
-        session.execute_rows("entries gone", width(some.len()), |rows| dialect.delete_entries(rows), values).await?;
-    }
-    for some in plan.facts_gone.chunks(ROWS_MAX) {
-        let values = padded(some).map(|id| Value::Bytes(id.clone())).collect();
-        session.execute_rows("facts gone", width(some.len()), |rows| dialect.delete(&FACTS, rows), values).await?;
-    }
-    let mut inserts = Inserts::new("bodies", |rows| dialect.insert(&BODIES, rows));
-    for (sequence, value) in &plan.bodies {
-        for (part, value) in parts(value) {
-            let bytes = value.len();
-            inserts.row(session, vec![Value::from(*sequence), part, Value::Bytes(value.to_vec())], bytes).await?;
-        }
-    }
-    inserts.finish(session).await?;
-    let mut inserts = Inserts::new("entries", |rows| dialect.insert(&ENTRIES, rows));
-    for (log, sequence, value) in &plan.entries {
-        let row = vec![Value::from(u64::from(*log)), Value::from(*sequence), Value::Bytes(value.clone())];
-        inserts.row(session, row, value.len()).await?;
-    }
-    inserts.finish(session).await?;
-    let mut inserts = Inserts::new("facts", |rows| dialect.replace_facts(rows));
-    for (id, name, value) in &plan.facts {
-        for (part, value) in parts(value) {
-            let bytes = value.len() + name.len();
-            let row = vec![Value::Bytes(id.clone()), part, Value::Bytes(name.clone()), Value::Bytes(value.to_vec())];
-            inserts.row(session, row, bytes).await?;
-        }
-    }
-    inserts.finish(session).await
-}
-
-/// A value in parts; one at least.
-fn parts(value: &[u8]) -> impl Iterator<Item = (Value, &[u8])> {
-    let count = value.len().div_ceil(PART_BYTES).max(1);
-    (0..count).map(move |part| {
-        let end = value.len().min((part + 1) * PART_BYTES);
-        (Value::from(part as u64), &value[part * PART_BYTES..end])
-    })
-}
-
-/// Statements are prepared for few numbers of rows, so that the server knows them after a while.
-pub(crate) fn width(rows: usize) -> usize {
-    rows.next_power_of_two()
-}
-
-/// The same rows again and again up to the width: to remove or to ask for one twice does no harm.
-pub(crate) fn padded<T>(rows: &[T]) -> impl Iterator<Item = &T> {
-    rows.iter().chain(rows.last().into_iter().cycle()).take(width(rows.len()))
-}
-
-/// Rows on their way into one table.
-struct Inserts<F> {
-    what: &'static str,
-    write: F,
-    waiting: Vec<Vec<Value>>,
-    bytes: usize,
-}
-
-impl<F: Fn(usize) -> String> Inserts<F> {
-    fn new(what: &'static str, write: F) -> Inserts<F> {
-        Inserts { what, write, waiting: Vec::new(), bytes: 0 }
-    }
-
-    async fn row(&mut self, session: &mut Session, row: Vec<Value>, bytes: usize) -> Result<(), Fault> {
-        if self.waiting.len() == ROWS_MAX || self.bytes + bytes > STATEMENT_BYTES_MAX {
-            self.finish(session).await?;
-        }
-        self.waiting.push(row);
-        self.bytes += bytes;
-        Ok(())
-    }
-
-    /// Numbers of rows that are powers of two, the largest first.
-    async fn finish(&mut self, session: &mut Session) -> Result<(), Fault> {
-        let mut waiting = std::mem::take(&mut self.waiting);
-        self.bytes = 0;
-        while let Some(rows) = waiting.len().checked_ilog2().map(|log| 1usize << log) {
-            let rest = waiting.split_off(rows);
-            let values = std::mem::replace(&mut waiting, rest).into_iter().flatten().collect();
-            session.execute_rows(self.what, rows, &self.write, values).await?;
-        }
-        Ok(())
-    }
+/// The last value again and again up to the next power of two, since statements are prepared for few numbers of values: to ask
+/// for one twice does no harm.
+pub(crate) fn padded<T>(values: &[T]) -> impl Iterator<Item = &T> {
+    values.iter().chain(values.last().into_iter().cycle()).take(values.len().next_power_of_two())
 }
 
 /// A time in which the database does not do what it is asked for.
@@ -302,14 +194,6 @@ mod tests {
     fn rows_are_padded_with_themselves() {
         for (rows, expected) in [(vec![1], vec![1]), (vec![1, 2, 3], vec![1, 2, 3, 3]), (vec![], vec![])] {
             assert_eq!(padded(&rows).copied().collect::<Vec<_>>(), expected);
-        }
-    }
-
-    #[test]
-    fn values_are_taken_apart() {
-        for (bytes, expected) in [(0, vec![0]), (PART_BYTES, vec![PART_BYTES]), (PART_BYTES + 1, vec![PART_BYTES, 1])] {
-            let value = vec![7; bytes];
-            assert_eq!(parts(&value).map(|(_, part)| part.len()).collect::<Vec<_>>(), expected);
         }
     }
 }

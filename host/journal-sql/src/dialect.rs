@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::address::Kind;
 use crate::keys::ID_BYTES;
+use crate::plan::Plan;
 
 /// A table with its columns, the first of which make its key.
 pub(crate) struct Table {
@@ -188,58 +189,61 @@ impl Dialect {
         (from..from + count).map(|number| self.place(number)).collect::<Vec<_>>().join(", ")
     }
 
-    /// Puts so many rows into a table.
-    pub(crate) fn insert(&self, table: &Table, rows: usize) -> String {
-        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-        let width = names.len();
-        let values: Vec<_> = (0..rows).map(|row| format!("({})", self.places(1 + row * width, width))).collect();
-        format!("INSERT INTO {} ({}) VALUES {}", self.table(table), names.join(", "), values.join(", "))
-    }
-
-    /// The same for facts, whose values take the place of what was there.
-    pub(crate) fn replace_facts(&self, rows: usize) -> String {
-        let insert = self.insert(&FACTS, rows);
+    /// Bytes, written out.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> String {
+        let digits = hex::encode(bytes);
         match self.kind {
-            Kind::MySql => format!("{insert} ON DUPLICATE KEY UPDATE value = VALUES(value)"),
-            Kind::Postgres | Kind::Sqlite => {
-                format!("{insert} ON CONFLICT (id, part) DO UPDATE SET value = excluded.value")
-            }
+            // Means the same whatever `standard_conforming_strings` is.
+            Kind::Postgres => format!("E'\\\\x{digits}'"),
+            Kind::MySql | Kind::Sqlite => format!("X'{digits}'"),
         }
     }
 
-    /// Takes rows out by the first column of their key.
-    pub(crate) fn delete(&self, table: &Table, rows: usize) -> String {
-        format!("DELETE FROM {} WHERE {} IN ({})", self.table(table), table.columns[0].0, self.places(1, rows))
+    /// A text, written out; whatever is in it.
+    fn text(&self, text: &str) -> String {
+        let bytes = self.bytes(text.as_bytes());
+        match self.kind {
+            Kind::Postgres => format!("convert_from({bytes}, 'UTF8')"),
+            Kind::MySql => bytes,
+            Kind::Sqlite => format!("CAST({bytes} AS TEXT)"),
+        }
     }
 
-    /// Takes entries out by log and sequence.
-    pub(crate) fn delete_entries(&self, rows: usize) -> String {
-        let one =
-            |row: usize| format!("(log = {} AND sequence = {})", self.place(1 + 2 * row), self.place(2 + 2 * row));
-        format!("DELETE FROM {} WHERE {}", self.table(&ENTRIES), (0..rows).map(one).collect::<Vec<_>>().join(" OR "))
+    /// Begins a statement that puts rows into a table.
+    pub(crate) fn insert(&self, table: &Table) -> String {
+        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+        format!("INSERT INTO {} ({}) VALUES ", self.table(table), names.join(", "))
     }
 
-    pub(crate) fn delete_facts_between(&self) -> String {
-        format!("DELETE FROM {} WHERE id >= {} AND id < {}", self.table(&FACTS), self.place(1), self.place(2))
+    /// A whole one for one row.
+    pub(crate) fn insert_one(&self, table: &Table) -> String {
+        format!("{}({})", self.insert(table), self.places(1, table.columns.len()))
+    }
+
+    /// Ends one that puts facts, whose values take the place of what was there.
+    pub(crate) fn replacing(&self) -> &'static str {
+        match self.kind {
+            Kind::MySql => " ON DUPLICATE KEY UPDATE value = VALUES(value)",
+            Kind::Postgres | Kind::Sqlite => " ON CONFLICT (id, part) DO UPDATE SET value = excluded.value",
+        }
     }
 
     /// Counts an append, if this is still the journal of who counted the one before.
-    pub(crate) fn count_append(&self) -> String {
+    pub(crate) fn count_append(&self, plan: &Plan, epoch: u64, appends: u64) -> String {
         format!(
             "UPDATE {} SET appends = appends + 1, next_sequence = {}, next_log = {}, clean_stop = {} \
-             WHERE id = 1 AND epoch = {} AND appends = {}",
+             WHERE id = 1 AND epoch = {epoch} AND appends = {appends}",
             self.table(&JOURNAL),
-            self.place(1),
-            self.place(2),
-            self.place(3),
-            self.place(4),
-            self.place(5)
+            plan.next_sequence,
+            plan.next_log,
+            u64::from(plan.clean_stop),
         )
     }
 
     /// Proves the lease within a transaction.
-    pub(crate) fn prove_lease(&self) -> String {
-        format!("UPDATE {} SET proofs = proofs + 1 WHERE id = 1 AND holder = {}", self.table(&LOCK), self.place(1))
+    pub(crate) fn prove_lease(&self, holder: &str) -> String {
+        let (table, holder) = (self.table(&LOCK), self.text(holder));
+        format!("UPDATE {table} SET proofs = proofs + 1 WHERE id = 1 AND holder = {holder}")
     }
 
     pub(crate) fn journal_row(&self) -> String {
@@ -301,15 +305,13 @@ mod tests {
     #[test]
     fn statements_in_the_words_of_each() {
         let table = [
-            (Kind::Postgres, "INSERT INTO jf_bodies (sequence, part, value) VALUES ($1, $2, $3), ($4, $5, $6)"),
-            (Kind::MySql, "INSERT INTO jf_bodies (sequence, part, value) VALUES (?, ?, ?), (?, ?, ?)"),
-            (Kind::Sqlite, "INSERT INTO jf_bodies (sequence, part, value) VALUES (?, ?, ?), (?, ?, ?)"),
+            (Kind::Postgres, "INSERT INTO jf_bodies (sequence, part, value) VALUES ($1, $2, $3)", "E'\\\\x00ff'"),
+            (Kind::MySql, "INSERT INTO jf_bodies (sequence, part, value) VALUES (?, ?, ?)", "X'00ff'"),
+            (Kind::Sqlite, "INSERT INTO jf_bodies (sequence, part, value) VALUES (?, ?, ?)", "X'00ff'"),
         ];
-        for (kind, expected) in table {
-            assert_eq!(dialect(kind).insert(&BODIES, 2), expected);
+        for (kind, insert, bytes) in table {
+            assert_eq!((&*dialect(kind).insert_one(&BODIES), &*dialect(kind).bytes(&[0, 255])), (insert, bytes));
         }
-        let two = dialect(Kind::Postgres).delete_entries(2);
-        assert_eq!(two, "DELETE FROM jf_entries WHERE (log = $1 AND sequence = $2) OR (log = $3 AND sequence = $4)");
         assert_eq!(
             dialect(Kind::MySql).create(&FACTS),
             "CREATE TABLE IF NOT EXISTS jf_facts (id VARBINARY(200) NOT NULL, part BIGINT NOT NULL, name LONGBLOB NOT \

@@ -20,6 +20,7 @@ mod lease;
 mod plan;
 mod recovery;
 mod schema;
+mod script;
 mod session;
 
 use std::collections::HashMap;
@@ -32,12 +33,13 @@ use bytes::Bytes;
 use journal::{Journal, JournalError, Recovered, Room, Stats, format};
 use message::{Loaded, LogId, Record, Sequence};
 
-use crate::append::{Failed, Outage, ROWS_MAX, TRANSACTION_MAX, Writer, padded, width};
+use crate::append::{Failed, Outage, TRANSACTION_MAX, Writer, padded};
 use crate::dialect::{Dialect, JOURNAL};
 use crate::fault::{Broken, Fault, Verdict};
 use crate::front::Front;
 use crate::plan::{Plan, State};
 use crate::recovery::{Known, Stretch};
+use crate::script::ROWS_MAX;
 use crate::session::{Desk, Line, Patience, Session, Value, bytes, number, unsigned, within};
 
 pub use address::{Address, AddressError, Kind};
@@ -382,7 +384,7 @@ async fn begin_epoch(line: &Line, session: &mut Session, lease: Option<&str>) ->
     let raise = format!("UPDATE {} SET epoch = epoch + 1 WHERE id = 1", line.dialect.table(&JOURNAL));
     let mut ours = session.execute(&raise, Vec::new()).await? == 1;
     if let (true, Some(holder)) = (ours, lease) {
-        ours = session.execute(&line.dialect.prove_lease(), vec![Value::Text(holder.to_owned())]).await? == 1;
+        ours = session.execute(&line.dialect.prove_lease(holder), Vec::new()).await? == 1;
     }
     session.raw(if ours { "COMMIT" } else { "ROLLBACK" }).await?;
     Ok(ours)
@@ -390,8 +392,8 @@ async fn begin_epoch(line: &Line, session: &mut Session, lease: Option<&str>) ->
 
 async fn bodies(line: Line, sequences: Vec<Sequence>) -> Result<Vec<(Sequence, Vec<u8>)>, Broken> {
     let mut taken = line.take().await?;
-    let statement = line.dialect.bodies(width(sequences.len()));
-    let values = padded(&sequences).map(|sequence| Value::from(*sequence)).collect();
+    let values: Vec<_> = padded(&sequences).map(|sequence| Value::from(*sequence)).collect();
+    let statement = line.dialect.bodies(values.len());
     let rows = within(TRANSACTION_MAX, taken.session.query(&statement, values)).await?;
     taken.keep();
     let mut found: Vec<(Sequence, Vec<u8>)> = Vec::with_capacity(rows.len());

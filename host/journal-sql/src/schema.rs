@@ -47,7 +47,7 @@ pub(crate) async fn journal(line: &Line, session: &mut Session, may_create: bool
         session.raw(&dialect.create(table)).await?;
     }
     let first = [1, FORMAT, 0, 0, 1, 1, 1].map(Value::from).to_vec();
-    session.execute(&dialect.insert(&JOURNAL, 1), first).await?;
+    session.execute(&dialect.insert_one(&JOURNAL), first).await?;
     tracing::info!("tables {}* were made in database {}", dialect.prefix, line.address);
     Ok(())
 }
@@ -63,7 +63,7 @@ pub(crate) async fn lock(line: &Line, session: &mut Session, may_create: bool) -
     if rows.first().map_or(Ok(0), |row| number(row, 0))? == 0 {
         let first =
             vec![Value::from(1), Value::Text(String::new()), Value::from(0), Value::from(0), Value::Bytes(Vec::new())];
-        match session.execute(&dialect.insert(&LOCK, 1), first).await {
+        match session.execute(&dialect.insert_one(&LOCK), first).await {
             // Another broker was quicker.
             Err(Fault::Database(sqlx::Error::Database(said))) if said.is_unique_violation() => {}
             other => drop(other?),

@@ -1,12 +1,12 @@
 //! A connection to the database that is made anew when it breaks, and the thread on which all of them work.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
+use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyRow};
 use sqlx::{AnyConnection, Arguments as _, AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _};
 use tokio::runtime::Runtime;
@@ -62,8 +62,6 @@ pub(crate) fn text(row: &AnyRow, column: usize) -> Result<String, Fault> {
 /// One connection. After any error it must be dropped: what state it is in is unknown then.
 pub(crate) struct Session {
     connection: AnyConnection,
-    /// Statements of several rows, by what they do and for how many.
-    statements: HashMap<(&'static str, usize), Arc<str>>,
 }
 
 impl Session {
@@ -89,7 +87,7 @@ impl Session {
 
     async fn connect_to(url: &str, dialect: &Dialect) -> Result<Session, Fault> {
         let options = AnyConnectOptions::from_str(url)?.disable_statement_logging();
-        let mut session = Session { connection: options.connect().await?, statements: HashMap::new() };
+        let mut session = Session { connection: options.connect().await? };
         for (statement, may_fail) in dialect.welcome() {
             match session.raw(statement).await {
                 Err(Fault::Database(sqlx::Error::Database(_))) if *may_fail => {}
@@ -115,26 +113,17 @@ impl Session {
         Ok(())
     }
 
+    /// Several statements without values; how many rows each of them touched.
+    pub(crate) async fn script(&mut self, statements: &str) -> Result<Vec<u64>, Fault> {
+        let script = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+        let done = script.execute_many(&mut self.connection).map_ok(|done| done.rows_affected());
+        Ok(done.try_collect().await?)
+    }
+
     /// How many rows it touched.
     pub(crate) async fn execute(&mut self, statement: &str, values: Vec<Value>) -> Result<u64, Fault> {
-        self.execute_shared(statement.into(), values).await
-    }
-
-    async fn execute_shared(&mut self, statement: Arc<str>, values: Vec<Value>) -> Result<u64, Fault> {
-        let query = sqlx::query_with(AssertSqlSafe(statement), arguments(values)?);
+        let query = sqlx::query_with(AssertSqlSafe(statement.to_owned()), arguments(values)?);
         Ok(self.connection.execute(query).await?.rows_affected())
-    }
-
-    /// The same for a statement that is written for so many rows, and remembered.
-    pub(crate) async fn execute_rows(
-        &mut self,
-        what: &'static str,
-        rows: usize,
-        write: impl FnOnce(usize) -> String,
-        values: Vec<Value>,
-    ) -> Result<u64, Fault> {
-        let statement = self.statements.entry((what, rows)).or_insert_with(|| write(rows).into()).clone();
-        self.execute_shared(statement, values).await
     }
 
     /// The rows that it finds.
