@@ -336,9 +336,7 @@ impl Signals {
             let (control, stop) = (control.clone(), stop.clone());
             // On a thread of its own: the journal may take its time, and a second signal must be heard meanwhile.
             std::thread::spawn(move || {
-                // Twice: busy destinations answer at the batch after the first.
-                control.keep_states();
-                control.keep_states();
+                control.keep_all();
                 stop();
             });
         };

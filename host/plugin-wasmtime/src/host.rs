@@ -35,6 +35,7 @@ use crate::runtime::Runtime;
 use crate::shadow::ShadowReport;
 use crate::state::KeptState;
 use crate::stock::{stock, stock_of};
+use crate::stores::KeptStore;
 use crate::swap::{SwapEvent, Takeover};
 use crate::topic::WasmTopic;
 use crate::world::{Functions, WORLDS};
@@ -307,6 +308,16 @@ impl WasmHost {
         states
     }
 
+    /// Gives policies the stores that they had in a former run, before anybody asks for them.
+    pub fn set_stores(&self, stores: Vec<KeptStore>) {
+        self.runtime.memories.begin(stores, &self.runtime.limits);
+    }
+
+    /// The stores that changed since the last call, whole; an empty one has been emptied.
+    pub fn collect_stores(&self) -> Vec<KeptStore> {
+        self.runtime.memories.collect()
+    }
+
     /// Has a generation decide for its policy: at once for new destinations, at the next batch boundary for those that
     /// there are. Waits for no batch. One of the auth world decides when this returns, or an event says why not; only for
     /// those `false` may come back, where the one before goes on. Not for the core's thread.
@@ -407,6 +418,7 @@ impl WasmHost {
             |_: &(Point, Arc<str>), program: &mut Arc<Program>| &*program.name != policy || program.generation == 0;
         self.change().retain(is_other);
         self.runtime.log_book.forget(policy);
+        self.runtime.memories.forget(policy);
     }
 
     /// What becomes of generations that take over; can be had once. When nobody reads it, only the log has it.

@@ -70,4 +70,5 @@ pub use crate::recording::{
 pub use crate::shadow::{ShadowReport, Sides};
 pub use crate::state::KeptState;
 pub use crate::stock::{Stock, stock, stock_of};
+pub use crate::stores::KeptStore;
 pub use crate::swap::{SwapEvent, Takeover};

@@ -1,6 +1,7 @@
 //! What outlives an instance: small values under keys, and the counters that a policy keeps of its own.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use plugin::{Metric, Point, PolicyMetrics};
@@ -8,16 +9,31 @@ use plugin::{Metric, Point, PolicyMetrics};
 use crate::Limits;
 use crate::bindings::Denial;
 
-/// Small values under keys, kept in memory as long as the broker runs.
+/// What a policy has in its store on one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptStore {
+    /// The extension point.
+    pub point: Point,
+    /// The policy.
+    pub policy: String,
+    /// The destination.
+    pub destination: String,
+    /// The values by their keys.
+    pub values: BTreeMap<String, Vec<u8>>,
+}
+
+/// Small values under keys.
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     limits: Limits,
     values: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// It is not collected yet as it is now.
+    changed: AtomicBool,
 }
 
 impl MemoryStore {
     pub(crate) fn new(limits: &Limits) -> MemoryStore {
-        MemoryStore { limits: *limits, values: Mutex::default() }
+        MemoryStore { limits: *limits, values: Mutex::default(), changed: AtomicBool::new(false) }
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
@@ -41,7 +57,10 @@ impl MemoryStore {
         if bytes + key.len() + value.len() > limits.store_bytes_max as usize {
             return Err(Denial::Full(limits.store_bytes_max));
         }
-        values.insert(key.to_owned(), value);
+        let before = values.insert(key.to_owned(), value);
+        if before.as_ref() != values.get(key) {
+            self.changed.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -51,7 +70,16 @@ impl MemoryStore {
     }
 
     pub(crate) fn delete(&self, key: &str) {
-        self.values.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if self.values.lock().unwrap_or_else(PoisonError::into_inner).remove(key).is_some() {
+            self.changed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What a former run left; what no longer fits the limits is left out.
+    fn begin(&self, values: BTreeMap<String, Vec<u8>>) -> usize {
+        let left_out = values.into_iter().filter(|(key, value)| self.put(key, value.clone()).is_err()).count();
+        self.changed.store(left_out > 0, Ordering::Relaxed);
+        left_out
     }
 }
 
@@ -91,6 +119,35 @@ impl Memories {
         }
         let place = (point, policy.clone(), destination.clone());
         all.entry(place).or_insert_with(|| Arc::new(Memory::new(limits))).clone()
+    }
+
+    /// Fills stores with what a former run left.
+    pub(crate) fn begin(&self, stores: Vec<KeptStore>, limits: &Limits) {
+        for KeptStore { point, policy, destination, values } in stores {
+            let memory = self.of(point, &policy.as_str().into(), &destination.as_str().into(), limits);
+            let left_out = memory.store.begin(values);
+            if left_out > 0 {
+                tracing::warn!(policy, destination, left_out, "a policy's store has more than its limits allow");
+            }
+        }
+    }
+
+    /// The stores that changed since they were collected last.
+    pub(crate) fn collect(&self) -> Vec<KeptStore> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = all.iter().filter(|(_, memory)| memory.store.changed.swap(false, Ordering::Relaxed));
+        let kept = changed.map(|((point, policy, destination), memory)| KeptStore {
+            point: *point,
+            policy: policy.to_string(),
+            destination: destination.to_string(),
+            values: memory.store.all(),
+        });
+        kept.collect()
+    }
+
+    /// Forgets what a policy kept, for the next one of that name; who uses it now goes on with it.
+    pub(crate) fn forget(&self, policy: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, other, _), _| **other != *policy);
     }
 
     /// The counters that policies made.
@@ -186,6 +243,37 @@ mod tests {
         assert_eq!(store.put("c", vec![]), Err(Denial::TooManyKeys(2)));
         store.delete("b");
         assert_eq!((store.put("c", vec![]), store.get("a"), store.get("b")), (Ok(()), Some(vec![2; 4]), None));
+    }
+
+    #[test]
+    fn a_store_is_collected_when_it_changed() {
+        let (limits, memories) = (Limits::default(), Memories::default());
+        let place = (Point::QueueDispatch, "mine".into(), "orders".into());
+        let kept = |values: &[(&str, u8)]| KeptStore {
+            point: place.0,
+            policy: "mine".into(),
+            destination: "orders".into(),
+            values: values.iter().map(|(key, value)| ((*key).to_owned(), vec![*value])).collect(),
+        };
+        memories.begin(vec![kept(&[("a", 1)])], &limits);
+        let memory = memories.of(place.0, &place.1, &place.2, &limits);
+        assert_eq!((memory.store.get("a"), memories.collect()), (Some(vec![1]), vec![]));
+        for (key, value, found) in [
+            ("a", Some(1), vec![]),
+            ("a", Some(2), vec![kept(&[("a", 2)])]),
+            ("b", Some(3), vec![kept(&[("a", 2), ("b", 3)])]),
+            ("a", None, vec![kept(&[("b", 3)])]),
+            ("a", None, vec![]),
+            ("b", None, vec![kept(&[])]),
+        ] {
+            match value {
+                Some(value) => memory.store.put(key, vec![value]).expect("it fits"),
+                None => memory.store.delete(key),
+            }
+            assert_eq!(memories.collect(), found, "{key} {value:?}");
+        }
+        memories.forget("mine");
+        assert!(!Arc::ptr_eq(&memory, &memories.of(place.0, &place.1, &place.2, &limits)));
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! What is kept under which key, and how it is written.
 //!
 //! ```text
-//! policy/component/<digest>           the component's bytes
-//! policy/plug-in/<name>               JSON: generations, which of them is what, history
-//! policy/binding/<point>/<pattern>    JSON: the policy's name
-//! policy/state/<point>/<destination>  JSON: policy, generation, format; the state in hexadecimal digits
+//! policy/component/<digest>                    the component's bytes
+//! policy/plug-in/<name>                        JSON: generations, which of them is what, history
+//! policy/binding/<point>/<pattern>             JSON: the policy's name
+//! policy/state/<point>/<destination>           JSON: policy, generation, format; the state in hexadecimal digits
+//! policy/store/<point>/<policy>/<destination>  JSON: the values by their keys, in hexadecimal digits
 //! ```
 //!
 //! Each JSON object has a `version`. A later one is refused by name and left where it is.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use message::Fact;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Generation, History, PlugIn, Point, State};
+use crate::{Digest, Generation, History, PlugIn, Point, State, StorePlace, StoreValues};
 
 /// All keys of the registry begin with this.
 pub const PREFIX: &str = "policy/";
@@ -23,6 +26,7 @@ const COMPONENT: &str = "policy/component/";
 const PLUG_IN: &str = "policy/plug-in/";
 const BINDING: &str = "policy/binding/";
 const STATE: &str = "policy/state/";
+const STORE: &str = "policy/store/";
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -34,6 +38,7 @@ pub(crate) enum Key {
     PlugIn(String),
     Binding(Point, String),
     State(Point, String),
+    Store(StorePlace),
 }
 
 impl Key {
@@ -50,6 +55,10 @@ impl Key {
             pair(rest).map(|(point, pattern)| Key::Binding(point, pattern))
         } else if let Some(rest) = key.strip_prefix(STATE) {
             pair(rest).map(|(point, destination)| Key::State(point, destination))
+        } else if let Some(rest) = key.strip_prefix(STORE) {
+            let (point, rest) = pair(rest)?;
+            let (policy, destination) = rest.split_once('/').ok_or("it names no destination")?;
+            Ok(Key::Store(StorePlace { point, policy: policy.to_owned(), destination: destination.to_owned() }))
         } else {
             Err("its key is none of the registry's".to_owned())
         }
@@ -95,6 +104,13 @@ struct StoredState {
     generation: u64,
     format: u32,
     state: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredStore {
+    version: u32,
+    values: BTreeMap<String, String>,
 }
 
 pub(crate) fn component(digest: Digest, bytes: Option<Bytes>) -> Fact {
@@ -151,25 +167,36 @@ pub(crate) fn state(point: Point, destination: &str, state: Option<&State>) -> F
         policy: state.policy.clone(),
         generation: state.generation,
         format: state.format,
-        state: state.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        state: hex::encode(&state.bytes),
     });
     fact(format!("{STATE}{point}/{destination}"), stored)
 }
 
 pub(crate) fn read_state(value: &[u8]) -> Result<State, Unread> {
     let stored: StoredState = read(value)?;
-    let digit = |digit: u8| (digit as char).to_digit(16).map(|digit| digit as u8);
-    let (pairs, rest) = stored.state.as_bytes().as_chunks::<2>();
-    let bytes: Option<Vec<u8>> = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    match bytes.filter(|_| rest.is_empty()) {
-        Some(bytes) => Ok(State {
-            policy: stored.policy,
-            generation: stored.generation,
-            format: stored.format,
-            bytes: bytes.into(),
-        }),
-        None => Err(Unread::Damaged("the state is not written in hexadecimal digits".to_owned())),
-    }
+    let bytes = digits(&stored.state)?;
+    Ok(State { policy: stored.policy, generation: stored.generation, format: stored.format, bytes })
+}
+
+pub(crate) fn store(place: &StorePlace, values: Option<&StoreValues>) -> Fact {
+    let stored = values.map(|values| StoredStore {
+        version: VERSION,
+        values: values.iter().map(|(key, value)| (key.clone(), hex::encode(value))).collect(),
+    });
+    let StorePlace { point, policy, destination } = place;
+    fact(format!("{STORE}{point}/{policy}/{destination}"), stored)
+}
+
+pub(crate) fn read_store(value: &[u8]) -> Result<StoreValues, Unread> {
+    let stored: StoredStore = read(value)?;
+    stored.values.into_iter().map(|(key, value)| Ok((key, digits(&value)?))).collect()
+}
+
+fn digits(text: &str) -> Result<Bytes, Unread> {
+    let bytes = hex::decode(text);
+    bytes
+        .map(Bytes::from)
+        .map_err(|error| Unread::Damaged(format!("a value is not written in hexadecimal digits: {error}")))
 }
 
 fn fact(key: String, value: Option<impl Serialize>) -> Fact {

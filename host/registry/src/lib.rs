@@ -29,5 +29,7 @@ pub use digest::Digest;
 pub use error::{RegistryError, Trouble};
 pub use facts::PREFIX;
 pub use limits::Limits;
-pub use plug_in::{Deploy, Generation, Happened, History, PASSWORDS, Place, PlugIn, Point, State};
+pub use plug_in::{
+    Deploy, Generation, Happened, History, PASSWORDS, Place, PlugIn, Point, State, StorePlace, StoreValues,
+};
 pub use registry::{Change, Done, Registry, Running};

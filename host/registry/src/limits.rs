@@ -24,7 +24,7 @@ pub struct Limits {
     pub setting_bytes_max: usize,
     /// Bytes of a plug-in's name. Default 64.
     pub name_bytes_max: usize,
-    /// Destinations whose states are kept. Default 10 000.
+    /// Destinations whose states are kept, and stores that are kept. Default 10 000.
     pub states_max: usize,
     /// Bytes of one state. Default 64 KiB.
     pub state_bytes_max: usize,

@@ -1,5 +1,6 @@
 //! A plug-in and its generations, as values.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -234,3 +235,17 @@ pub struct State {
     /// The state.
     pub bytes: Bytes,
 }
+
+/// Whose store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StorePlace {
+    /// What it decides.
+    pub point: Point,
+    /// The policy.
+    pub policy: String,
+    /// Where it decides.
+    pub destination: String,
+}
+
+/// What is in a store: values by their keys.
+pub type StoreValues = BTreeMap<String, Bytes>;

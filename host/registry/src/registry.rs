@@ -1,5 +1,7 @@
 //! The registry and its operations.
 
+mod kept;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -7,7 +9,8 @@ use message::{Destination, Fact, Pattern};
 
 use crate::facts::{self, Key, Unread};
 use crate::{
-    Deploy, Digest, Generation, Happened, History, Limits, Place, PlugIn, Point, RegistryError, State, Trouble,
+    Deploy, Digest, Generation, Happened, History, Limits, Place, PlugIn, Point, RegistryError, State, StorePlace,
+    StoreValues, Trouble,
 };
 
 /// Plug-ins, bindings and states. Cheap to copy: components are shared.
@@ -23,6 +26,7 @@ pub struct Registry {
     components: BTreeMap<Digest, Bytes>,
     bindings: BTreeMap<(Point, String), String>,
     states: BTreeMap<(Point, String), State>,
+    stores: BTreeMap<StorePlace, StoreValues>,
     /// Plug-ins whose facts do not read, with the reason.
     unreadable: BTreeMap<String, String>,
 }
@@ -81,6 +85,7 @@ impl Registry {
             components: BTreeMap::new(),
             bindings: BTreeMap::new(),
             states: BTreeMap::new(),
+            stores: BTreeMap::new(),
             unreadable: BTreeMap::new(),
         }
     }
@@ -151,16 +156,6 @@ impl Registry {
                 .then(|| (pattern.specificity(), policy))
         });
         matching.max_by_key(|(rank, _)| *rank).map(|(_, policy)| policy.as_str())
-    }
-
-    /// What a policy remembered on a destination.
-    pub fn state(&self, point: Point, destination: &str) -> Option<&State> {
-        self.states.get(&(point, destination.to_owned()))
-    }
-
-    /// The states: extension point, destination, state.
-    pub fn states(&self) -> impl Iterator<Item = (Point, &str, &State)> {
-        self.states.iter().map(|((point, destination), state)| (*point, destination.as_str(), state))
     }
 
     /// Adds a generation, as the active one or as the shadow.
@@ -325,12 +320,7 @@ impl Registry {
             self.plug_ins.remove(name);
         }
         done.facts.push(facts::plug_in(name, None));
-        let theirs: Vec<_> =
-            self.states.iter().filter(|(_, state)| state.policy == name).map(|(key, _)| key.clone()).collect();
-        for (point, destination) in theirs {
-            done.facts.push(facts::state(point, &destination, None));
-            self.states.remove(&(point, destination));
-        }
+        self.forget_kept(name, &mut done);
         self.sweep(&mut done);
         done.changes.push(Change::Gone { policy: name.to_owned() });
         Ok(done)
@@ -398,29 +388,6 @@ impl Registry {
         Ok(Done { facts, changes: vec![Change::Bindings], generation: 0 })
     }
 
-    /// Keeps what policies remember on destinations, for the next run; `None` forgets. Those beyond a limit are left out:
-    /// a policy must be ready to lose its state.
-    pub fn keep_states(&mut self, point: Point, states: Vec<(String, Option<State>)>) -> Done {
-        let mut done = Done::default();
-        for (destination, state) in states {
-            let key = (point, destination);
-            let fits = state.as_ref().is_none_or(|state| {
-                let is_room = self.states.len() < self.limits.states_max || self.states.contains_key(&key);
-                is_room && state.bytes.len() <= self.limits.state_bytes_max
-            });
-            let is_same = self.states.get(&key) == state.as_ref();
-            if !fits || is_same {
-                continue;
-            }
-            done.facts.push(facts::state(point, &key.1, state.as_ref()));
-            match state {
-                Some(state) => drop(self.states.insert(key, state)),
-                None => drop(self.states.remove(&key)),
-            }
-        }
-        done
-    }
-
     fn take(&mut self, fact: &Fact) -> Result<(), Trouble> {
         let key = fact.key.to_string();
         let damaged = |reason: String| Trouble::Damaged { key: key.clone(), reason };
@@ -459,6 +426,10 @@ impl Registry {
             Key::State(point, destination) => {
                 let state = value.and_then(|value| facts::read_state(value)).map_err(unread)?;
                 self.states.insert((point, destination), state);
+            }
+            Key::Store(place) => {
+                let values = value.and_then(|value| facts::read_store(value)).map_err(unread)?;
+                self.stores.insert(place, values);
             }
         }
         Ok(())

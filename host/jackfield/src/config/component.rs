@@ -32,8 +32,8 @@ pub(super) const KEYS: &[Key<Component>] = &[
 /// A name that a policy of the operator may have.
 pub(super) fn check_name(raw: Raw<'_>) -> Result<String, Fault> {
     let name = raw.name()?;
-    if name.contains(':') || name.chars().any(char::is_whitespace) {
-        return Err(Fault::new("is no name of a policy", "leave out colons and spaces"));
+    if name.contains([':', '/']) || name.chars().any(char::is_whitespace) {
+        return Err(Fault::new("is no name of a policy", "leave out colons, slashes and spaces"));
     }
     Ok(name.to_owned())
 }

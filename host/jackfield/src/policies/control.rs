@@ -11,13 +11,13 @@ use bytes::Bytes;
 use message::Fact;
 use plugin::PolicyHost;
 use plugin_wasmtime::{
-    CacheStats, KeptState, Prepared, RecordingProgress, RecordingWish, ShadowReport, Sides, SwapEvent, Takeover,
-    WasmHost,
+    CacheStats, KeptState, KeptStore, Prepared, RecordingProgress, RecordingWish, ShadowReport, Sides, SwapEvent,
+    Takeover, WasmHost,
 };
 use registry::{
     Bound, Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed,
     ListedGeneration, LogLine, PASSWORDS, Place, PlugIn, Point, PolicyControl, RecordWish, Recorded, Registry,
-    RegistryError, Running, ShadowFindings, State, Trouble, Wish,
+    RegistryError, Running, ShadowFindings, State, StorePlace, Trouble, Wish,
 };
 use server::{HandError, PolicyHand};
 
@@ -27,6 +27,8 @@ use crate::config::{NATIVE_AUTH, Security};
 
 /// How often what policies remember is kept for the next run.
 const STATES_INTERVAL: Duration = Duration::from_secs(10);
+/// How often stores that changed are kept.
+const STORES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The hand that changes policies. One change at a time.
 pub(crate) struct Control {
@@ -110,6 +112,13 @@ impl Control {
             bytes: state.bytes.to_vec().into(),
         });
         self.host.set_states(states.collect());
+        let stores = registry.stores().map(|(place, values)| KeptStore {
+            point: to_plugin(place.point),
+            policy: place.policy.clone(),
+            destination: place.destination.clone(),
+            values: values.iter().map(|(key, value)| (key.clone(), value.to_vec())).collect(),
+        });
+        self.host.set_stores(stores.collect());
         self.seat(&registry);
         self.publish(registry);
         Ok(())
@@ -132,8 +141,16 @@ impl Control {
         std::thread::Builder::new().name("policy-control".into()).spawn(move || watch(&control, &events)).map(drop)
     }
 
+    /// Keeps all that policies remember, before a stop.
+    pub(crate) fn keep_all(&self) {
+        // Twice: busy destinations answer at the batch after the first.
+        self.keep_states();
+        self.keep_states();
+        self.keep_stores();
+    }
+
     /// Keeps what policies remember: of busy destinations what they remembered at the batch after the last call.
-    pub(crate) fn keep_states(&self) {
+    fn keep_states(&self) {
         let _one_at_a_time = self.lock();
         let states = self.host.collect_states();
         if states.is_empty() {
@@ -150,6 +167,24 @@ impl Control {
             });
             facts.extend(next.keep_states(point, theirs.collect()).facts);
         }
+        self.keep_what_is_remembered(next, facts);
+    }
+
+    /// Keeps the stores of policies that changed since the last call.
+    fn keep_stores(&self) {
+        let _one_at_a_time = self.lock();
+        let stores = self.host.collect_stores().into_iter();
+        let stores = stores.filter_map(|KeptStore { point, policy, destination, values }| {
+            let place = StorePlace { point: from_plugin(point)?, policy, destination };
+            Some((place, values.into_iter().map(|(key, value)| (key, value.into())).collect()))
+        });
+        let mut next = self.look();
+        let facts = next.keep_stores(stores.collect()).facts;
+        self.keep_what_is_remembered(next, facts);
+    }
+
+    /// The registry as it is with these facts, once they are durable.
+    fn keep_what_is_remembered(&self, next: Registry, facts: Vec<Fact>) {
         if facts.is_empty() {
             return;
         }
@@ -603,9 +638,10 @@ fn seat_of(point: Point, key: &str) -> &str {
 
 /// Reads what becomes of swaps and keeps states, until the broker is gone.
 fn watch(control: &Weak<Control>, events: &Receiver<SwapEvent>) {
-    let mut next = Instant::now() + STATES_INTERVAL;
+    let began = Instant::now();
+    let (mut next_stores, mut next_states) = (began + STORES_INTERVAL, began + STATES_INTERVAL);
     loop {
-        let event = events.recv_timeout(next.saturating_duration_since(Instant::now()));
+        let event = events.recv_timeout(next_stores.saturating_duration_since(Instant::now()));
         let Some(control) = control.upgrade() else { return };
         match event {
             Ok(event) => {
@@ -614,9 +650,14 @@ fn watch(control: &Weak<Control>, events: &Receiver<SwapEvent>) {
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                control.host.sweep_recordings();
-                control.keep_states();
-                next = Instant::now() + STATES_INTERVAL;
+                let now = Instant::now();
+                control.keep_stores();
+                next_stores = now + STORES_INTERVAL;
+                if now >= next_states {
+                    control.host.sweep_recordings();
+                    control.keep_states();
+                    next_states = now + STATES_INTERVAL;
+                }
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }

@@ -70,8 +70,7 @@ impl House {
 
     fn stop(mut self) {
         let server = self.server.take().expect("it runs");
-        self.control.keep_states();
-        self.control.keep_states();
+        self.control.keep_all();
         server.stopper()();
         assert!(matches!(server.wait(), server::Exit::Stopped));
     }
@@ -431,6 +430,55 @@ fn policies_of_groups_and_topics_are_changed_on_a_running_broker() {
     assert_eq!(house.control.deploy(wish("owners", stock(plugin::Point::GroupAssignment, "consistent-hash"))), Ok(2));
     house.control.unbind(Point::TopicDispatch, "PRICES.>").expect("unbound");
     house.control.remove("ranks").expect("removed");
+    house.stop();
+}
+
+/// Gives a row while its store is empty and puts something into it; then it traps.
+fn once() -> Vec<u8> {
+    let imports = r#"
+        (import "jackfield:policy/state-store@0.1.0" "put" (func $put (param i32 i32 i32 i32 i32)))
+        (import "jackfield:policy/state-store@0.1.0" "get" (func $get (param i32 i32 i32)))"#;
+    let plan = r#"
+        (call $get (i32.const 1024) (i32.const 5) (i32.const 600))
+        (if (i32.load8_u (i32.const 600)) (then (unreachable)))
+        (call $put (i32.const 1024) (i32.const 5) (i32.const 1024) (i32.const 5) (i32.const 640))
+        (i32.store (i32.const 256) (i32.load (i32.load (i32.add (local.get $question) (i32.const 32)))))
+        (call $answer (i32.const 1))"#;
+    guest::Guest { imports, plan, ..guest::Guest::default() }.component()
+}
+
+/// What a policy puts into its store is in the journal a moment later, and there for the next run; it goes with the policy.
+#[test]
+fn a_store_is_found_again_after_a_restart() {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut house = House::start(home.path());
+    for expected in ["policy", "Trap", "policy"] {
+        if house.control.list().is_empty() {
+            assert_eq!(house.deploy("once", once()), 1);
+            house.control.bind(POINT, "ORDERS", "once").expect("bound");
+        }
+        let mut client = Stomp::connect(house.stomp);
+        client.subscribe("ORDERS");
+        assert!(house.control.explain("ORDERS").expect("a queue").begun_now);
+        // Until a policy is compiled the native one decides.
+        let mut decided = String::new();
+        until("a decision of the component", || {
+            client.publish("ORDERS", "x");
+            assert!(client.frame().starts_with("MESSAGE"));
+            let explained = house.control.explain("ORDERS").expect("a queue");
+            decided = explained.decisions.last().map(|last| last.decided.clone().into()).unwrap_or_default();
+            ["policy", "Trap"].contains(&&*decided)
+        });
+        assert_eq!(decided, expected);
+        until("the journal has it", || house.control.look().stores().count() == 1);
+        if expected == "Trap" {
+            house.control.unbind(POINT, "ORDERS").expect("unbound");
+            house.control.remove("once").expect("removed");
+            assert_eq!(house.control.look().stores().count(), 0);
+        }
+        house.stop();
+        house = House::start(home.path());
+    }
     house.stop();
 }
 
