@@ -393,13 +393,16 @@ impl<'a> Producer<'a> {
         }
         body::write(&mut self.body, head, false);
         let property = self.plan.selectors.then(|| ("share", (self.sequence % u64::from(self.plan.consumers)) as i32));
+        // Each fourth is in none, so that the dispatch policy is asked too.
+        let group = if self.sequence % 4 == 3 { None } else { self.sequence.checked_rem(self.plan.groups.into()) };
+        let group = group.map(|group| format!("g{group}"));
         let message = Outgoing {
             destination: &self.settings.destination,
             body: &self.body,
             persistent: self.plan.persistent,
             transacted,
             property,
-            group: None,
+            group: group.as_deref(),
             timestamp_ms: timestamp_ms(),
         };
         self.sequence += 1;

@@ -88,6 +88,9 @@ pub(crate) struct Load {
     /// How consumers acknowledge.
     #[arg(long, value_enum)]
     pub(crate) ack: Option<Acking>,
+    /// Message groups, three of four messages in one of them.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) groups: Option<u32>,
     /// Messages, connections or queues, where the scenario counts them.
     #[arg(long)]
     pub(crate) count: Option<u64>,
@@ -233,6 +236,7 @@ impl Load {
         plan.body_bytes = self.body.map_or(plan.body_bytes, |bytes| bytes as usize);
         plan.prefetch = self.prefetch.unwrap_or(plan.prefetch);
         plan.acking = self.ack.unwrap_or(plan.acking);
+        plan.groups = self.groups.unwrap_or(plan.groups);
         plan.window = self.window.or(plan.window);
         plan.rate = self.rate.or(plan.rate);
         if self.asynchronous {
@@ -320,7 +324,7 @@ mod tests {
     /// Flags change the plan of a scenario and nothing else of it.
     #[test]
     fn flags_change_plans() {
-        let args = parse("bench s1 --producers 3 --window 7 --body 64 --rate 5 --ack batch");
+        let args = parse("bench s1 --producers 3 --window 7 --body 64 --rate 5 --ack batch --groups 9");
         assert_eq!(args.load.scenarios, ["s1"]);
         let plan = scenario::find("s1").unwrap().plan();
         let want = Plan {
@@ -329,6 +333,7 @@ mod tests {
             body_bytes: 64,
             rate: Some(5.0),
             acking: Acking::Batch,
+            groups: 9,
             ..plan.clone()
         };
         assert_eq!(args.load.change(plan, false), want);

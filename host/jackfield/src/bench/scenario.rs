@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) prefetch: u32,
     /// Each consumer takes its own share of the messages by a selector.
     pub(crate) selectors: bool,
+    /// Message groups, three of four messages in one of them; 0 for none.
+    pub(crate) groups: u32,
 }
 
 /// What a scenario does.
@@ -87,6 +89,7 @@ const BASE: Plan = Plan {
     rate: None,
     prefetch: 1000,
     selectors: false,
+    groups: 0,
 };
 
 const FAST: Plan = Plan { persistent: false, sending: Sending::Async, acking: Acking::Batch, ..BASE };
