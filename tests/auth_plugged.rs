@@ -208,6 +208,42 @@ fn a_generation_that_fails_is_taken_back_and_opens_nothing() {
     assert!(!broker.log().contains("panicked"), "{}", broker.log());
 }
 
+/// A way back to what cannot be had any more is refused, and changes nothing: who decides is who is named, also after a restart.
+#[test]
+fn a_rollback_to_what_cannot_be_had_changes_nothing() {
+    let broker = Broker::start_with(CONFIG);
+    let home = broker.home.path().to_owned();
+    let (configure, authorize) = (once("(i32.const 64)"), always(DENY, HOUR_MS));
+    let was = AuthGuest { wants: &[RIGHTS], configure: &configure, authorize: &authorize, ..AuthGuest::default() };
+    write(&home, "was.wasm", &was);
+    opinion(&home, "allows.wasm", ALLOW);
+    plugin(&home, &["deploy", "rights", "was.wasm"]);
+    plugin(&home, &["bind", "rights", "before.1", "--point", "auth"]);
+    let (mut stomp, mut openwire) =
+        (Stomp::as_user(&broker, "ann", "secret"), OpenWire::as_user(&broker, "ann", "secret"));
+    assert_eq!(sends(&mut stomp, &mut openwire), [NOT_ALLOWED, NOT_ALLOWED]);
+    plugin(&home, &["deploy", "rights", "allows.wasm"]);
+    plugin(&home, &["deploy", "rights", "allows.wasm", "--set", "any=thing"]);
+    assert_eq!(sends(&mut stomp, &mut openwire), ["", ""]);
+    let named = || {
+        let listed = json(&home, &["list"])["plugins"][0].clone();
+        (listed["active"].clone(), listed["previous"].clone())
+    };
+    for _ in 0..2 {
+        let said = refused(&home, &["rollback", "rights", "--generation", "1"]);
+        let expected =
+            "generation 1 of rights does not take over, and the one before goes on: on rights: no instance can be";
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(sends(&mut stomp, &mut openwire), ["", ""]);
+        assert_eq!(named(), (3.into(), 2.into()));
+    }
+    assert_eq!(plugin(&home, &["rollback", "rights"]), "generation 2 of rights decides again\n");
+    assert_eq!(sends(&mut stomp, &mut openwire), ["", ""]);
+    assert!(!broker.log().contains("is torn"), "{}", broker.log());
+    let broker = Broker::start_in(broker.kill(), CONFIG);
+    assert_eq!(active(broker.home.path()), 2);
+}
+
 /// Logins and messages likewise: a login that was to be remembered for an hour is asked about again, and messages of a
 /// connection that was there before are looked at.
 #[test]

@@ -199,6 +199,37 @@ fn a_shadow_shows_what_a_bad_candidate_would_do() {
     assert!(refused(&home, &["end-shadow", "mine"]).contains("has no shadow"));
 }
 
+/// Whether a destination takes a generation with the state of the one before, without it, or not at all is in the answer.
+#[test]
+fn a_state_that_is_not_taken_is_in_the_answer() {
+    let broker = Broker::start();
+    let home = broker.home.path().to_owned();
+    plugin(&home, &["deploy", "mine", &stock("round-robin")]);
+    plugin(&home, &["bind", "mine", "Q"]);
+    let traffic = Traffic::start(&broker, "Q");
+    let last = || {
+        let explained = json(&home, &["explain", "Q"]);
+        explained["decisions"].as_array().and_then(|all| all.last().cloned()).unwrap_or_default()
+    };
+    until("its decisions", || last()["decided"] == "policy");
+    // It reads states of the format that the first one writes, but not what that wrote.
+    plugin(&home, &["deploy", "mine", &stock("least-in-flight"), "--shadow"]);
+    let said = plugin(&home, &["promote", "mine"]);
+    for part in
+        ["generation 2 of mine decides, but\non Q the one before goes on: it refuses the state", "--start-empty"]
+    {
+        assert!(said.contains(part), "{said}");
+    }
+    until("its decisions", || last()["policy"] == "mine");
+    assert_eq!(last()["generation"], 1);
+    assert_eq!(plugin(&home, &["rollback", "mine"]), "generation 1 of mine decides again\n");
+    let said = plugin(&home, &["promote", "mine", "--generation", "2", "--start-empty"]);
+    let expected = "decides, but\non Q it goes on without the state of the one before: it refuses the state";
+    assert!(said.contains(expected), "{said}");
+    until("its decisions", || last()["generation"] == 2);
+    traffic.end();
+}
+
 /// A generation that fails goes back by itself, and the figures say so.
 #[test]
 fn a_generation_that_fails_is_taken_back() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
-use registry::{ControlError, Point, PolicyControl, RecordWish, Wish};
+use registry::{ControlError, Point, PolicyControl, RecordWish, Turned, Wish};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -39,17 +39,22 @@ pub(crate) async fn change(
         Change::Deploy => component(house, request).await?,
         _ => Bytes::new(),
     };
-    let generation = work(house, move |policies| match what {
+    let turned = work(house, move |policies| match what {
         Change::Deploy => policies.deploy(Wish { name, bytes, settings, shadow, start_empty, grants }).map(Some),
         Change::Configure => policies.configure(&name, settings).map(Some),
         Change::Promote => policies.promote(&name, generation, start_empty).map(Some),
         Change::Rollback => policies.rollback(&name, generation).map(Some),
-        Change::EndShadow => policies.end_shadow(&name).map(Some),
+        Change::EndShadow => {
+            policies.end_shadow(&name).map(|generation| Some(Turned { generation, remarks: Vec::new() }))
+        }
         Change::Bind => policies.bind(point, &pattern, &name).map(|()| None),
         Change::Unbind => policies.unbind(point, &pattern).map(|()| None),
         Change::Remove => policies.remove(&name).map(|()| None),
     });
-    Ok(json(StatusCode::OK, &Changed { generation: generation.await? }))
+    let turned = turned.await?;
+    let generation = turned.as_ref().map(|turned| turned.generation);
+    let remarks = turned.map(|turned| turned.remarks).unwrap_or_default();
+    Ok(json(StatusCode::OK, &Changed { generation, remarks }))
 }
 
 /// The plug-ins as `/metrics` tells them.

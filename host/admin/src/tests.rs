@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use registry::{
     Bound, ControlError, Explanation, History, Listed, ListedGeneration, LogLine, Point, PolicyControl, RecordWish,
-    Recorded, ShadowFindings, Wish,
+    Recorded, ShadowFindings, Turned, Wish,
 };
 
 use super::*;
@@ -80,22 +80,22 @@ impl Notes {
 }
 
 impl PolicyControl for Notes {
-    fn deploy(&self, wish: Wish) -> Result<u64, ControlError> {
+    fn deploy(&self, wish: Wish) -> Result<Turned, ControlError> {
         self.note(format!("deploy {} of {} {:?} {}", wish.name, wish.bytes.len(), wish.settings, wish.shadow));
-        Ok(7)
+        Ok(Turned { generation: 7, remarks: Vec::new() })
     }
 
-    fn configure(&self, name: &str, settings: Vec<(String, String)>) -> Result<u64, ControlError> {
+    fn configure(&self, name: &str, settings: Vec<(String, String)>) -> Result<Turned, ControlError> {
         self.note(format!("configure {name} {settings:?}"));
-        Ok(8)
+        Ok(Turned { generation: 8, remarks: vec!["on Q the one before goes on".into()] })
     }
 
-    fn promote(&self, name: &str, generation: Option<u64>, start_empty: bool) -> Result<u64, ControlError> {
+    fn promote(&self, name: &str, generation: Option<u64>, start_empty: bool) -> Result<Turned, ControlError> {
         self.note(format!("promote {name} {generation:?} {start_empty}"));
-        Ok(9)
+        Ok(Turned { generation: 9, remarks: Vec::new() })
     }
 
-    fn rollback(&self, name: &str, _: Option<u64>) -> Result<u64, ControlError> {
+    fn rollback(&self, name: &str, _: Option<u64>) -> Result<Turned, ControlError> {
         Err(ControlError::Refused(format!("plug-in {name} has no previous generation")))
     }
 
@@ -404,7 +404,11 @@ fn plug_ins_are_changed_and_told() {
         ("GET /api/v1/recordings/Q.%3E", 200, "\"queue\":\"Q.>\""),
         ("DELETE /api/v1/recordings/Q", 200, "{\"queue\":\"Q\"}\n{}\n"),
         ("POST /api/v1/plugins/a/deploy?set=k%3Dv&shadow=true", 200, "{\"generation\":7}"),
-        ("POST /api/v1/plugins/a/configure?set=k%3D", 200, "{\"generation\":8}"),
+        (
+            "POST /api/v1/plugins/a/configure?set=k%3D",
+            200,
+            "{\"generation\":8,\"remarks\":[\"on Q the one before goes on\"]}",
+        ),
         ("POST /api/v1/plugins/a/promote?generation=4&start_empty=true", 200, "{\"generation\":9}"),
         ("POST /api/v1/plugins/a/promote?colour=red", 400, "known here are generation, start_empty"),
         ("POST /api/v1/plugins/a/rollback", 422, "no previous generation"),

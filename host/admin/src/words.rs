@@ -401,11 +401,15 @@ pub struct Shadow {
 }
 
 /// Answer to a change of policies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// The generation that it was about, where it was about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// A sentence for each destination where that generation does not decide, or without the state of the one before; as far
+    /// as that is known at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// Answer of `GET /health`, with 200 where clients are served and 503 elsewhere; and of `GET /health/alive`, with 200 also

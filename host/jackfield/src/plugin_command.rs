@@ -23,19 +23,18 @@ pub(crate) fn run(command: &PluginCommand, out: &mut impl Write) -> anyhow::Resu
         PluginCommand::Deploy(args) => deploy(args)?,
         PluginCommand::Promote(Promote { name, generation, start_empty, reach }) => {
             let wishes = Query::default().generation(*generation).flag("start_empty", *start_empty);
-            format!("generation {} of {name} decides", number(post(reach, name, "promote", &wishes)?)?)
+            turned(name, "decides", post(reach, name, "promote", &wishes)?)?
         }
         PluginCommand::Rollback(Rollback { name, generation, reach }) => {
             let wishes = Query::default().generation(*generation);
-            format!("generation {} of {name} decides again", number(post(reach, name, "rollback", &wishes)?)?)
+            turned(name, "decides again", post(reach, name, "rollback", &wishes)?)?
         }
         PluginCommand::Configure(Configure { name, settings, reach }) => {
             let wishes = Query::default().settings(settings);
-            format!("generation {} of {name} decides", number(post(reach, name, "configure", &wishes)?)?)
+            turned(name, "decides", post(reach, name, "configure", &wishes)?)?
         }
         PluginCommand::EndShadow(Named { name, reach }) => {
-            let number = number(post(reach, name, "end-shadow", &Query::default())?)?;
-            format!("generation {number} of {name} looks on no more")
+            turned(name, "looks on no more", post(reach, name, "end-shadow", &Query::default())?)?
         }
         PluginCommand::Remove(Named { name, reach }) => {
             let broker = AdminClient::new(reach)?;
@@ -91,8 +90,7 @@ fn deploy(args: &Deploy) -> anyhow::Result<String> {
     let wishes = Query::default().settings(settings).flag("shadow", *shadow).flag("start_empty", *start_empty);
     let wishes = grants.iter().fold(wishes, |wishes, grant| wishes.with("grant", grant));
     let path = format!("/api/v1/plugins/{}/deploy{wishes}", escaped(name));
-    let number = number(AdminClient::new(reach)?.ask("POST", &path, &bytes)?)?;
-    Ok(format!("generation {number} of {name} {}", if *shadow { "looks on" } else { "decides" }))
+    turned(name, if *shadow { "looks on" } else { "decides" }, AdminClient::new(reach)?.ask("POST", &path, &bytes)?)
 }
 
 fn post(reach: &Reach, name: &str, what: &str, wishes: &Query) -> anyhow::Result<Changed> {
@@ -103,8 +101,15 @@ fn one<T: DeserializeOwned>(args: &Show, what: &str) -> anyhow::Result<T> {
     AdminClient::new(&args.reach)?.get(&format!("/api/v1/plugins/{}/{what}", escaped(&args.name)))
 }
 
-fn number(changed: Changed) -> anyhow::Result<u64> {
-    changed.generation.ok_or_else(|| anyhow!("the answer names no generation; is it the same version?"))
+/// What a generation does now, and where it does not.
+fn turned(name: &str, what: &str, changed: Changed) -> anyhow::Result<String> {
+    let number = changed.generation;
+    let number = number.ok_or_else(|| anyhow!("the answer names no generation; is it the same version?"))?;
+    let said = format!("generation {number} of {name} {what}");
+    Ok(match changed.remarks.as_slice() {
+        [] => said,
+        remarks => format!("{said}, but\n{}", remarks.join("\n")),
+    })
 }
 
 fn pretty(value: &impl Serialize) -> anyhow::Result<String> {

@@ -12,6 +12,7 @@
 //! Another generation may take over in any of these, see `swap.rs` and `cell/takeover.rs`.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -27,7 +28,7 @@ use crate::runtime::Runtime;
 use crate::shadow::{NextShadow, ShadowReport};
 use crate::state::KeptState;
 use crate::stores::Memory;
-use crate::swap::{Desk, Next, Takeover};
+use crate::swap::{Desk, Next, Remark, Takeover};
 use crate::world::Functions;
 
 mod takeover;
@@ -549,13 +550,20 @@ impl<F: Functions> keeper::Kept for Cell<F> {
         (F::WORLD.point, &self.seat.policy)
     }
 
-    fn offer(self: Arc<Cell<F>>, runtime: &Runtime, program: &Arc<Program>, takeover: Takeover) {
+    fn offer(
+        self: Arc<Cell<F>>,
+        runtime: &Runtime,
+        program: &Arc<Program>,
+        takeover: Takeover,
+        told: &SyncSender<Remark>,
+    ) {
         let Some(Ok(ready)) = program.get() else { return };
         // Only who decides now needs an instance at once; the others make theirs when they are asked.
         let is_live = decode(self.seat.counters.state.load(Ordering::Relaxed)) == PolicyState::Live;
         // One that cannot be made is made, and refused, at the boundary.
         let live = if is_live { self.make(runtime, program, ready, None).ok() } else { None };
-        self.desk.offer(Next { program: program.clone(), live, takeover });
+        let told = is_live.then(|| told.clone());
+        self.desk.offer(Next { program: program.clone(), live, takeover, told });
     }
 }
 

@@ -36,7 +36,7 @@ use crate::shadow::ShadowReport;
 use crate::state::KeptState;
 use crate::stock::{stock, stock_of};
 use crate::stores::KeptStore;
-use crate::swap::{SwapEvent, Takeover};
+use crate::swap::{SwapEvent, Takeover, Turnout};
 use crate::topic::WasmTopic;
 use crate::world::{Functions, WORLDS};
 
@@ -320,24 +320,26 @@ impl WasmHost {
 
     /// Has a generation decide for its policy: at once for new destinations, at the next batch boundary for those that
     /// there are. Waits for no batch. One of the auth world decides when this returns, or an event says why not; only for
-    /// those `false` may come back, where the one before goes on. Not for the core's thread.
-    pub fn run(&self, generation: &Prepared, takeover: Takeover) -> bool {
+    /// those it may not be taken, and the one before goes on. Not for the core's thread.
+    pub fn run(&self, generation: &Prepared, takeover: Takeover) -> Turnout {
         let program = &generation.0;
         self.change().insert((program.world.point, program.name.clone()), program.clone());
+        let (told, mut turnout) = Turnout::new();
         for cell in self.cells.all() {
             if cell.policy() == (program.world.point, &program.name) {
-                cell.offer(&self.runtime, program, takeover);
+                cell.offer(&self.runtime, program, takeover, &told);
             }
         }
-        let mut is_taken = true;
         if program.world.is_closed() {
             let guards = self.guards.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
             let theirs = guards.iter().filter_map(Weak::upgrade).filter(|guard| guard.name() == &*program.name);
-            theirs.for_each(|guard| is_taken &= guard.turn(program, now_ms));
+            if theirs.filter(|guard| !guard.turn(program, now_ms)).count() > 0 {
+                turnout.deny();
+            }
         }
-        is_taken
+        turnout
     }
 
     /// Has a generation look on wherever its policy decides, without effect; `None` ends that. Not for the core's thread.

@@ -3,7 +3,7 @@
 //! One thread on purpose: components are compiled one after the other.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::recorder::Tape;
 use crate::runtime::Runtime;
 use crate::shadow::ShadowReport;
 use crate::state::KeptState;
-use crate::swap::Takeover;
+use crate::swap::{Remark, Takeover};
 
 /// Jobs that wait at most. A job that finds no place is asked for again at the next call.
 pub(crate) const JOBS_MAX: usize = 4_096;
@@ -69,8 +69,8 @@ pub(crate) trait Kept: Send + Sync {
     /// The policy that decides.
     fn policy(&self) -> (Point, &Arc<str>);
 
-    /// Puts another generation on the desk.
-    fn offer(self: Arc<Self>, runtime: &Runtime, program: &Arc<Program>, takeover: Takeover);
+    /// Puts another generation on the desk; `told` hears what is worth telling where there is something to hand over.
+    fn offer(self: Arc<Self>, runtime: &Runtime, program: &Arc<Program>, takeover: Takeover, told: &SyncSender<Remark>);
 }
 
 /// All the cells of a host.

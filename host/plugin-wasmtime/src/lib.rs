@@ -71,4 +71,4 @@ pub use crate::shadow::{ShadowReport, Sides};
 pub use crate::state::KeptState;
 pub use crate::stock::{Stock, stock, stock_of};
 pub use crate::stores::KeptStore;
-pub use crate::swap::{SwapEvent, Takeover};
+pub use crate::swap::{Remark, SwapEvent, Takeover, Turnout};

@@ -13,8 +13,9 @@
 //! ```
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::instance::Live;
 use crate::program::Program;
@@ -58,12 +59,60 @@ pub struct Takeover {
     pub probation: bool,
 }
 
+/// Destinations that one takeover has remarks on at most.
+const REMARKS_MAX: usize = 20;
+
+/// What is worth telling of a takeover on one destination.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The destination, or the place of an auth policy.
+    pub destination: String,
+    /// False where the generation before goes on; true where the new one goes on without the state of that one.
+    pub is_taken: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// How a generation takes over from another one, destination by destination.
+pub struct Turnout {
+    is_taken: bool,
+    remarks: Receiver<Remark>,
+}
+
+impl Turnout {
+    /// The sender is for those destinations that have something to hand over.
+    pub(crate) fn new() -> (SyncSender<Remark>, Turnout) {
+        let (sender, remarks) = sync_channel(REMARKS_MAX);
+        (sender, Turnout { is_taken: true, remarks })
+    }
+
+    /// It guards, and not all of its instances took over: the one before goes on.
+    pub(crate) fn deny(&mut self) {
+        self.is_taken = false;
+    }
+
+    /// False where the one before goes on everywhere, which only auth policies know at once.
+    pub fn is_taken(&self) -> bool {
+        self.is_taken
+    }
+
+    /// What there is to tell of the destinations that come to a batch within `patience`, of [`REMARKS_MAX`] of them at most; comes back
+    /// as soon as all did.
+    pub fn remarks(self, patience: Duration) -> Vec<Remark> {
+        let end = Instant::now() + patience;
+        let next = || self.remarks.recv_timeout(end.saturating_duration_since(Instant::now())).ok();
+        std::iter::from_fn(next).collect()
+    }
+}
+
 /// A generation that is to take over.
 pub(crate) struct Next<F> {
     pub(crate) program: Arc<Program>,
     /// Its instance; `None` where the cell has none either.
     pub(crate) live: Option<Box<Live<F>>>,
     pub(crate) takeover: Takeover,
+    /// Told what is worth telling; dropped when it took over, or did not.
+    pub(crate) told: Option<SyncSender<Remark>>,
 }
 
 /// The generation before, ready to go on.

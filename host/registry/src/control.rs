@@ -8,17 +8,17 @@ use crate::{History, Point};
 /// Asks a running broker. Each call answers when what it changed is durable and carried out; none is for a thread that
 /// has to be quick.
 pub trait PolicyControl: Send + Sync {
-    /// Takes in a component as a new generation, as the active one or as the shadow. Gives its number.
-    fn deploy(&self, wish: Wish) -> Result<u64, ControlError>;
+    /// Takes in a component as a new generation, as the active one or as the shadow.
+    fn deploy(&self, wish: Wish) -> Result<Turned, ControlError>;
 
-    /// Gives the active generation's component other settings. Gives the number of the generation that this makes.
-    fn configure(&self, name: &str, settings: Vec<(String, String)>) -> Result<u64, ControlError>;
+    /// Gives the active generation's component other settings, which makes another generation.
+    fn configure(&self, name: &str, settings: Vec<(String, String)>) -> Result<Turned, ControlError>;
 
-    /// Makes the shadow, or the generation of this number, the active one. Gives its number.
-    fn promote(&self, name: &str, generation: Option<u64>, start_empty: bool) -> Result<u64, ControlError>;
+    /// Makes the shadow, or the generation of this number, the active one.
+    fn promote(&self, name: &str, generation: Option<u64>, start_empty: bool) -> Result<Turned, ControlError>;
 
-    /// Goes back to the previous generation, or to the one of this number. Gives its number.
-    fn rollback(&self, name: &str, generation: Option<u64>) -> Result<u64, ControlError>;
+    /// Goes back to the previous generation, or to the one of this number.
+    fn rollback(&self, name: &str, generation: Option<u64>) -> Result<Turned, ControlError>;
 
     /// Ends the shadow. Gives the number of the generation that it was.
     fn end_shadow(&self, name: &str) -> Result<u64, ControlError>;
@@ -80,6 +80,16 @@ pub struct Wish {
     pub start_empty: bool,
     /// What it is granted beyond the interfaces that it imports: [`PASSWORDS`](crate::PASSWORDS).
     pub grants: Vec<String>,
+}
+
+/// What came of a change of the generation that decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turned {
+    /// The generation.
+    pub generation: u64,
+    /// A sentence for each destination where it does not decide, or without the state of the one before; as far as that is known at
+    /// once.
+    pub remarks: Vec<String>,
 }
 
 /// How much is to be recorded at most; the broker's own limits hold too.

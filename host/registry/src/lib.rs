@@ -23,7 +23,7 @@ mod registry;
 
 pub use control::{
     Bound, ControlError, Explained, Explanation, Listed, ListedGeneration, LogLine, PolicyControl, RecordWish,
-    Recorded, ShadowFindings, Wish,
+    Recorded, ShadowFindings, Turned, Wish,
 };
 pub use digest::Digest;
 pub use error::{RegistryError, Trouble};

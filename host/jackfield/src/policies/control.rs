@@ -11,13 +11,13 @@ use bytes::Bytes;
 use message::Fact;
 use plugin::PolicyHost;
 use plugin_wasmtime::{
-    CacheStats, KeptState, KeptStore, Prepared, RecordingProgress, RecordingWish, ShadowReport, Sides, SwapEvent,
+    CacheStats, KeptState, KeptStore, Prepared, RecordingProgress, RecordingWish, Remark, ShadowReport, Sides, SwapEvent,
     Takeover, WasmHost,
 };
 use registry::{
     Bound, Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed,
     ListedGeneration, LogLine, PASSWORDS, Place, PlugIn, Point, PolicyControl, RecordWish, Recorded, Registry,
-    RegistryError, Running, ShadowFindings, State, StorePlace, Trouble, Wish,
+    RegistryError, Running, ShadowFindings, State, StorePlace, Trouble, Turned, Wish,
 };
 use server::{HandError, PolicyHand};
 
@@ -29,6 +29,10 @@ use crate::config::{NATIVE_AUTH, Security};
 const STATES_INTERVAL: Duration = Duration::from_secs(10);
 /// How often stores that changed are kept.
 const STORES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long whoever changes the generation waits to hear what destinations make of it. Busy ones come to a batch in a fraction of
+/// that; of those that are idle nothing is known yet.
+const TURN_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The hand that changes policies. One change at a time.
 pub(crate) struct Control {
@@ -199,38 +203,46 @@ impl Control {
         &self,
         prepared: &mut BTreeMap<(String, u64), Prepared>,
         operate: impl FnOnce(&mut Registry) -> Result<Done, RegistryError>,
-    ) -> Result<u64, ControlError> {
+    ) -> Result<Turned, ControlError> {
         let mut next = self.look();
         let done = operate(&mut next)?;
         self.keep(done.facts)?;
         self.publish(next);
+        let mut turned = Turned { generation: done.generation, remarks: Vec::new() };
         for change in done.changes {
-            self.carry_out(prepared, change)?;
+            turned.remarks.extend(self.carry_out(prepared, change)?);
         }
-        Ok(done.generation)
+        Ok(turned)
     }
 
-    fn carry_out(&self, prepared: &mut BTreeMap<(String, u64), Prepared>, change: Change) -> Result<(), ControlError> {
+    /// Gives what is to be told to whoever asked for it.
+    fn carry_out(
+        &self,
+        prepared: &mut BTreeMap<(String, u64), Prepared>,
+        change: Change,
+    ) -> Result<Vec<String>, ControlError> {
         let registry = self.look();
         match change {
             Change::Run { policy, start_empty } => {
-                let Ok(plug_in) = registry.plug_in(&policy) else { return Ok(()) };
-                let Some(number) = plug_in.active else { return Ok(()) };
+                let Ok(plug_in) = registry.plug_in(&policy) else { return Ok(Vec::new()) };
+                let Some(number) = plug_in.active else { return Ok(Vec::new()) };
                 let generation = self.prepare(prepared, &registry, &policy, number)?;
                 let probation = plug_in.previous.is_some();
-                let is_taken = self.host.run(&generation, Takeover { start_empty, probation });
+                let turnout = self.host.run(&generation, Takeover { start_empty, probation });
                 if generation.point() == plugin::Point::Auth {
                     // One that could not be had before may be now.
                     self.seat(&registry);
                 }
                 let kept = [plug_in.active, plug_in.previous, plug_in.shadow];
                 prepared.retain(|(name, number), _| *name != policy || kept.contains(&Some(*number)));
-                if !is_taken {
+                if !turnout.is_taken() {
                     return Err(ControlError::Refused(format!(
                         "generation {number} of {policy} did not take over, and is taken back; see its history"
                     )));
                 }
                 tracing::info!(policy, generation = number, "policy generation decides from now on");
+                let remarks = turnout.remarks(TURN_PATIENCE).into_iter();
+                return Ok(remarks.map(|remark| remarked(remark, start_empty)).collect());
             }
             Change::Shadow { policy } => {
                 let shadow = match registry.shadow(&policy).map(|running| running.generation.number) {
@@ -252,7 +264,7 @@ impl Control {
                 self.hand()?.policies_changed().map_err(unavailable)?;
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// The generation, compiled.
@@ -371,7 +383,7 @@ impl Control {
 }
 
 impl PolicyControl for Control {
-    fn deploy(&self, wish: Wish) -> Result<u64, ControlError> {
+    fn deploy(&self, wish: Wish) -> Result<Turned, ControlError> {
         let mut prepared = self.lock();
         let next = self.look().plug_in(&wish.name).map_or(1, |plug_in| plug_in.next);
         let made =
@@ -408,7 +420,7 @@ impl PolicyControl for Control {
         })
     }
 
-    fn configure(&self, name: &str, settings: Vec<(String, String)>) -> Result<u64, ControlError> {
+    fn configure(&self, name: &str, settings: Vec<(String, String)>) -> Result<Turned, ControlError> {
         let mut prepared = self.lock();
         let mut trial = self.look();
         let next = trial.configure(name, settings.clone(), 0)?.generation;
@@ -416,7 +428,7 @@ impl PolicyControl for Control {
         self.change(&mut prepared, |registry| registry.configure(name, settings, now_ms()))
     }
 
-    fn promote(&self, name: &str, generation: Option<u64>, start_empty: bool) -> Result<u64, ControlError> {
+    fn promote(&self, name: &str, generation: Option<u64>, start_empty: bool) -> Result<Turned, ControlError> {
         let mut prepared = self.lock();
         let mut trial = self.look();
         let number = trial.promote(name, generation, start_empty, 0)?.generation;
@@ -424,16 +436,39 @@ impl PolicyControl for Control {
         self.change(&mut prepared, |registry| registry.promote(name, generation, start_empty, now_ms()))
     }
 
-    fn rollback(&self, name: &str, generation: Option<u64>) -> Result<u64, ControlError> {
+    fn rollback(&self, name: &str, generation: Option<u64>) -> Result<Turned, ControlError> {
         let mut prepared = self.lock();
-        let mut trial = self.look();
+        let (before, mut trial) = (self.look(), self.look());
         let number = trial.rollback(name, generation, 0)?.generation;
-        self.prepare(&mut prepared, &trial, name, number)?;
-        self.change(&mut prepared, |registry| registry.rollback(name, generation, now_ms()))
+        let made = self.prepare(&mut prepared, &trial, name, number)?;
+        if made.point() != plugin::Point::Auth {
+            return self.change(&mut prepared, |registry| registry.rollback(name, generation, now_ms()));
+        }
+        // Behind a rollback there is no previous generation that a failure would lead back to. So one that guards decides
+        // first, and the registry hears of it only if it does.
+        let active = before.plug_in(name)?.active;
+        let active = active.and_then(|active| self.prepare(&mut prepared, &before, name, active).ok());
+        let takeover = Takeover { start_empty: true, probation: false };
+        let turnout = self.host.run(&made, takeover);
+        let outcome = match turnout.is_taken() {
+            true => self.change(&mut prepared, |registry| registry.rollback(name, generation, now_ms())),
+            false => {
+                let refusals = turnout.remarks(Duration::ZERO).into_iter().filter(|remark| !remark.is_taken);
+                let why: Vec<String> = refusals.map(|one| format!("on {}: {}", one.destination, one.reason)).collect();
+                Err(ControlError::Refused(format!(
+                    "generation {number} of {name} does not take over, and the one before goes on: {}; go back to another one with \
+                     --generation",
+                    why.join("; ")
+                )))
+            }
+        };
+        outcome.inspect_err(|_| {
+            active.iter().for_each(|active| drop(self.host.run(active, takeover)));
+        })
     }
 
     fn end_shadow(&self, name: &str) -> Result<u64, ControlError> {
-        self.change(&mut self.lock(), |registry| registry.end_shadow(name))
+        self.change(&mut self.lock(), |registry| registry.end_shadow(name)).map(|turned| turned.generation)
     }
 
     fn shadow(&self, name: &str) -> Result<Vec<ShadowFindings>, ControlError> {
@@ -610,6 +645,18 @@ fn told(decision: broker::Decision) -> Explained {
 /// What is wrong where an auth policy is bound and the configuration lets everybody in, and what to do.
 const NOBODY_LOGS_IN: &str = "nobody has to log in at this broker, so nobody is asked: name users, anonymous_access = true or \
      policies in [security] of jackfield.toml, and start it again";
+
+/// What became of a takeover on a destination, and what can be done.
+fn remarked(Remark { destination, is_taken, reason }: Remark, start_empty: bool) -> String {
+    match (is_taken, start_empty) {
+        (true, _) => format!("on {destination} it goes on without the state of the one before: {reason}"),
+        (false, true) => format!("on {destination} the one before goes on: {reason}"),
+        (false, false) => format!(
+            "on {destination} the one before goes on: {reason}; if it can do without that state, roll back and promote it with \
+             --start-empty"
+        ),
+    }
+}
 
 /// Gives a generation what the operator granted it.
 fn grant(made: &Prepared, grants: &[String]) {

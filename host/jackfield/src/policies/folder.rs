@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use registry::{Digest, Listed, PolicyControl, Wish};
+use registry::{Digest, Listed, PolicyControl, Turned, Wish};
 
 use super::Control;
 
@@ -120,7 +120,9 @@ fn deploy(file: &Path, length: u64, bytes_max: u64, control: &dyn PolicyControl)
         grants: Vec::new(),
     };
     match control.deploy(wish) {
-        Ok(generation) => tracing::info!(policy = name, generation, "{file} has changed and is deployed"),
+        Ok(Turned { generation, remarks }) => {
+            tracing::info!(policy = name, generation, ?remarks, "{file} has changed and is deployed");
+        }
         Err(error) => tracing::error!(policy = name, "{file} is not deployed: {error}"),
     }
 }

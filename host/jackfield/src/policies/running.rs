@@ -15,7 +15,7 @@ use journal::Journal;
 use journal_rocksdb::RocksJournal;
 use message::Record;
 use plugin_wasmtime::{Limits, stock};
-use registry::{Bound, Deploy, Happened, Listed, Point, PolicyControl, Registry, Wish};
+use registry::{Bound, ControlError, Deploy, Happened, Listed, Point, PolicyControl, Registry, Turned, Wish};
 use server::Server;
 
 use super::{Control, Policies, taken};
@@ -76,7 +76,7 @@ impl House {
     }
 
     fn deploy(&self, name: &str, bytes: Vec<u8>) -> u64 {
-        self.control.deploy(wish(name, bytes)).expect("it is taken in")
+        self.control.deploy(wish(name, bytes)).expect("it is taken in").generation
     }
 
     /// Batches that a policy decided itself.
@@ -97,6 +97,11 @@ impl House {
 
 fn wish(name: &str, bytes: Vec<u8>) -> Wish {
     Wish { name: name.into(), bytes: bytes.into(), settings: vec![], shadow: false, start_empty: false, grants: vec![] }
+}
+
+/// The generation decides, and there is nothing else to tell.
+fn turned(generation: u64) -> Result<Turned, ControlError> {
+    Ok(Turned { generation, remarks: Vec::new() })
 }
 
 fn component(name: &str) -> Vec<u8> {
@@ -299,7 +304,7 @@ fn a_policy_lives_on_a_running_broker() {
     assert!(last.given.is_some());
 
     let shadow = Wish { shadow: true, ..wish("mine", component("round-robin")) };
-    assert_eq!(house.control.deploy(shadow), Ok(2));
+    assert_eq!(house.control.deploy(shadow), turned(2));
     (0..20).for_each(|_| round());
     let found = house.control.shadow("mine").expect("it is there");
     assert_eq!((found.len(), &*found[0].destination, found[0].generation), (1, "ORDERS", 2));
@@ -307,7 +312,7 @@ fn a_policy_lives_on_a_running_broker() {
 
     let bad = guest::component("(unreachable)");
     let bad = Wish { start_empty: true, ..wish("mine", bad) };
-    assert_eq!(house.control.deploy(bad), Ok(3));
+    assert_eq!(house.control.deploy(bad), turned(3));
     round();
     until("the bad one to be taken back", || house.running("mine") == Some(1));
     round();
@@ -363,7 +368,7 @@ fn a_routing_policy_is_changed_on_a_running_broker() {
     let house = House::start(home.path());
     let shadow = Wish { shadow: true, ..deploy("EU") };
     assert!(house.control.deploy(shadow).expect_err("no candidates").to_string().contains("cannot look on"));
-    assert_eq!(house.control.deploy(deploy("EU")), Ok(1));
+    assert_eq!(house.control.deploy(deploy("EU")), turned(1));
     for (point, policy) in [(POINT, "router"), (POINT, "wiretap"), (routing, "round-robin")] {
         let error = house.control.bind(point, "ORDERS", policy).expect_err("another point").to_string();
         assert!(error.contains("decides nothing for"), "{error}");
@@ -374,7 +379,7 @@ fn a_routing_policy_is_changed_on_a_running_broker() {
     house.control.bind(routing, "topic://PRICES.>", "router").expect("bound");
     send(&house);
     came(&house, "EU");
-    assert_eq!(house.control.deploy(deploy("EU2")), Ok(2));
+    assert_eq!(house.control.deploy(deploy("EU2")), turned(2));
     send(&house);
     came(&house, "EU2");
     house.stop();
@@ -382,7 +387,7 @@ fn a_routing_policy_is_changed_on_a_running_broker() {
     let house = House::start(home.path());
     send(&house);
     came(&house, "EU2");
-    assert_eq!(house.control.rollback("router", None), Ok(1));
+    assert_eq!(house.control.rollback("router", None), turned(1));
     send(&house);
     came(&house, "EU");
     house.control.unbind(routing, "ORDERS").expect("unbound");
@@ -427,7 +432,10 @@ fn policies_of_groups_and_topics_are_changed_on_a_running_broker() {
         house.decided("owners", plugin::Point::GroupAssignment) > 0
             && house.decided("ranks", plugin::Point::TopicDispatch) == sent
     });
-    assert_eq!(house.control.deploy(wish("owners", stock(plugin::Point::GroupAssignment, "consistent-hash"))), Ok(2));
+    assert_eq!(
+        house.control.deploy(wish("owners", stock(plugin::Point::GroupAssignment, "consistent-hash"))),
+        turned(2)
+    );
     house.control.unbind(Point::TopicDispatch, "PRICES.>").expect("unbound");
     house.control.remove("ranks").expect("removed");
     house.stop();
@@ -553,7 +561,7 @@ impl Operation {
             Operation::Deploy { shadow, rust } => control.deploy(Operation::wish(*shadow, *rust)),
             Operation::Promote(number) => control.promote("p", *number, true),
             Operation::Rollback(number) => control.rollback("p", *number),
-            Operation::Bind(pattern) => control.bind(POINT, pattern, "p").map(|()| 0),
+            Operation::Bind(pattern) => control.bind(POINT, pattern, "p").map(|()| Turned::default()),
         };
     }
 

@@ -9,7 +9,7 @@ use crate::instance::Live;
 use crate::keeper::Job;
 use crate::program::{Program, Ready};
 use crate::runtime::Runtime;
-use crate::swap::{Next, SwapEvent, Takeover, Warm};
+use crate::swap::{Next, Remark, SwapEvent, Takeover, Warm};
 use crate::world::Functions;
 
 impl<F: Functions> Cell<F> {
@@ -20,7 +20,7 @@ impl<F: Functions> Cell<F> {
             return Boundary::Same;
         }
         let Some(mut inner) = self.enter() else { return Boundary::Same };
-        let Some(next) = self.desk.take(F::WORLD.is_closed()) else { return Boundary::Same };
+        let Some(mut next) = self.desk.take(F::WORLD.is_closed()) else { return Boundary::Same };
         if Arc::ptr_eq(&next.program, &inner.program) {
             if let Some(live) = next.live {
                 runtime.bury(live);
@@ -28,9 +28,20 @@ impl<F: Functions> Cell<F> {
             return Boundary::Same;
         }
         let (program, takeover) = (next.program.clone(), next.takeover);
+        let told = next.told.take();
+        let remark = |is_taken: bool, reason: &str| {
+            let Some(told) = &told else { return };
+            let (destination, reason) = (self.seat.destination.to_string(), reason.to_owned());
+            // Where enough are told already, or nobody listens any more, the log has it.
+            let _ = told.try_send(Remark { destination, is_taken, reason });
+        };
         match self.exchange(runtime, &mut inner, next) {
-            Ok(()) => Boundary::TookOver { program, on_probation: takeover.probation },
+            Ok(lost) => {
+                lost.iter().for_each(|reason| remark(true, reason));
+                Boundary::TookOver { program, on_probation: takeover.probation }
+            }
             Err(reason) => {
+                remark(false, &reason);
                 self.seat.counters.swaps_refused.fetch_add(1, Ordering::Relaxed);
                 let (policy, destination) = (self.seat.policy.to_string(), self.seat.destination.to_string());
                 let generation = program.generation;
@@ -44,23 +55,28 @@ impl<F: Functions> Cell<F> {
         }
     }
 
-    /// Seats the new generation, or says why the one before goes on.
-    fn exchange(self: &Arc<Cell<F>>, runtime: &Runtime, inner: &mut Inner<F>, next: Next<F>) -> Result<(), String> {
+    /// Seats the new generation, or says why the one before goes on. Gives why the state of that one is lost, if it is.
+    fn exchange(
+        self: &Arc<Cell<F>>,
+        runtime: &Runtime,
+        inner: &mut Inner<F>,
+        next: Next<F>,
+    ) -> Result<Option<String>, String> {
         let Some(Ok(ready)) = next.program.get() else { return Err("it is not compiled".to_owned()) };
         let old = std::mem::replace(&mut inner.slot, Slot::Empty);
-        let (slot, warm) = match old {
+        let (slot, warm, lost) = match old {
             Slot::Live(mut old) => {
                 let legacy = match inner.program.get() {
                     Some(Ok(old_ready)) => self.legacy(runtime, old_ready, &mut old),
                     _ => Legacy::State(None),
                 };
                 match self.succeed_to(runtime, &next.program, ready, next.live, next.takeover, &legacy) {
-                    Ok(live) => match legacy {
+                    Ok((live, lost)) => match legacy {
                         Legacy::Broken(_) => {
                             runtime.bury(old);
-                            (Slot::Live(live), None)
+                            (Slot::Live(live), None, lost)
                         }
-                        _ => (Slot::Live(live), Some(old)),
+                        _ => (Slot::Live(live), Some(old), lost),
                     },
                     Err(reason) => {
                         let slot = match legacy {
@@ -81,7 +97,7 @@ impl<F: Functions> Cell<F> {
                 if let Some(live) = next.live {
                     runtime.bury(live);
                 }
-                (if let Slot::Asleep(state) = other { Slot::Asleep(state) } else { Slot::Empty }, None)
+                (if let Slot::Asleep(state) = other { Slot::Asleep(state) } else { Slot::Empty }, None, None)
             }
         };
         self.set(inner, slot);
@@ -89,11 +105,12 @@ impl<F: Functions> Cell<F> {
         inner.failures = 0;
         inner.good = 0;
         self.seat.counters.swaps.fetch_add(1, Ordering::Relaxed);
-        self.keep_warm(runtime, former, warm, next.takeover.probation);
-        Ok(())
+        // One that guards may have to go back because another instance of it does not take over.
+        self.keep_warm(runtime, former, warm, next.takeover.probation || F::WORLD.is_closed());
+        Ok(lost)
     }
 
-    /// The new instance with the old one's state.
+    /// The new instance with the old one's state, or without it and why.
     fn succeed_to(
         &self,
         runtime: &Runtime,
@@ -102,7 +119,7 @@ impl<F: Functions> Cell<F> {
         live: Option<Box<Live<F>>>,
         takeover: Takeover,
         legacy: &Legacy,
-    ) -> Result<Box<Live<F>>, String> {
+    ) -> Result<(Box<Live<F>>, Option<String>), String> {
         let mut live = match live {
             Some(live) => live,
             None => self.make(runtime, program, ready, None).map_err(|error| match error {
@@ -113,7 +130,7 @@ impl<F: Functions> Cell<F> {
         let is_stateless = ready.restores.is_empty();
         let denied = match legacy {
             Legacy::State(Some(state)) if !is_stateless => match self.hand_over(runtime, ready, &mut live, state) {
-                Ok(Ok(())) => return Ok(live),
+                Ok(Ok(())) => return Ok((live, None)),
                 Ok(Err(reason)) => reason,
                 Err(fault) => {
                     self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
@@ -121,19 +138,19 @@ impl<F: Functions> Cell<F> {
                     return Err(format!("it fails to restore the state: {}", fault.reason));
                 }
             },
-            Legacy::State(_) => return Ok(live),
-            Legacy::Denied(_) | Legacy::Broken(_) if is_stateless => return Ok(live),
+            Legacy::State(_) => return Ok((live, None)),
+            Legacy::Denied(_) | Legacy::Broken(_) if is_stateless => return Ok((live, None)),
             // There is no going on with what is broken: without its state is all that is left.
             Legacy::Broken(fault) => {
                 self.seat.counters.faults_lifecycle.fetch_add(1, Ordering::Relaxed);
                 self.lose_state(&fault.reason);
-                return Ok(live);
+                return Ok((live, Some(format!("the one before fails: {}", fault.reason))));
             }
             Legacy::Denied(reason) => reason.clone(),
         };
         if takeover.start_empty {
             self.lose_state(&denied);
-            return Ok(live);
+            return Ok((live, Some(denied)));
         }
         runtime.bury(live);
         Err(denied)
