@@ -26,6 +26,7 @@ mod policies;
 mod policy_cache;
 mod routing;
 mod security;
+mod shadows;
 mod support;
 mod tls;
 mod worlds;

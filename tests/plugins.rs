@@ -43,7 +43,7 @@ pub(crate) fn json(home: &Path, args: &[&str]) -> Value {
 }
 
 /// A stock component's file, to be deployed as anybody's.
-fn stock(name: &str) -> String {
+pub(crate) fn stock(name: &str) -> String {
     repository(&format!("plugins/built/{name}.wasm")).to_str().expect("a path in letters").to_owned()
 }
 

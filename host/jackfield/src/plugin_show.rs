@@ -92,15 +92,16 @@ pub(crate) fn shadow(found: &[ShadowFindings]) -> String {
     let both = |(active, shadow): (u64, u64)| format!("{active} : {shadow}");
     let mut text = section(
         [
-            "queue",
+            "destination",
             "generation",
-            "messages",
+            "rows",
             "alike",
             "corrected",
             "batches",
             "sat out",
-            "ns a message",
+            "ns a row",
             "left lying",
+            "groups moved",
             "ended",
         ],
         found.iter().map(|one| {
@@ -114,19 +115,21 @@ pub(crate) fn shadow(found: &[ShadowFindings]) -> String {
                 one.batches_skipped.to_string(),
                 both(one.nanos_per_row),
                 both(one.rows_left),
+                both(one.moves),
                 or_dash(one.ended.clone()),
             ]
         }),
     );
     text += &section(
-        ["queue", "consumer", "client id", "messages"],
+        ["destination", "consumer", "client id", "rows"],
         found.iter().flat_map(|one| {
             one.consumers.iter().map(|(slot, client, active, shadow)| {
                 vec![one.destination.clone(), slot.to_string(), client.clone(), both((*active, *shadow))]
             })
         }),
     );
-    text + "\nof two figures the first is the active generation's, the second the shadow's\n"
+    text + "\na row is a message, for message groups a group; of two figures the first is the active generation's, the second the \
+            shadow's\n"
 }
 
 /// What a policy said.

@@ -16,7 +16,7 @@ use crate::probation::{Cost, Probation, blame};
 use crate::program::{Program, Ready};
 use crate::recorder::Recorder;
 use crate::runtime::Runtime;
-use crate::shadow::Shadow;
+use crate::shadow::QueueShadow;
 use crate::world::{Finder, Functions, World};
 
 /// `world queue-policy`
@@ -58,7 +58,7 @@ pub(crate) struct WasmDispatch {
     /// The generation is watched; the one before is warm.
     probation: Option<Probation>,
     /// A candidate that looks on.
-    shadow: Option<Box<Shadow>>,
+    shadow: Option<Box<QueueShadow>>,
     /// Takes down what is asked and answered.
     recorder: Option<Box<Recorder>>,
     /// The instance that was asked last was spoken to for the first time.
@@ -193,7 +193,7 @@ impl QueueDispatch for WasmDispatch {
             self.recorder = Some(Box::new(Recorder::new(tape)));
         }
         if let Some(shadow) = self.cell.shadow_boundary(&self.runtime) {
-            self.shadow = shadow.map(|next| Box::new(Shadow::new(next, self.batch.destination)));
+            self.shadow = shadow.map(|next| Box::new(QueueShadow::new(next, self.batch.destination)));
         }
     }
 
@@ -205,15 +205,13 @@ impl QueueDispatch for WasmDispatch {
     }
 
     fn wants(&self) -> Columns {
-        let shadow = self.shadow.as_ref().and_then(|shadow| shadow.program.get()?.ok());
         let wants = match self.program.get() {
             Some(Ok(ready)) => ready.columns,
             _ => self.twin.wants(),
         };
         // A recording is for whoever wants to see more, too.
         let recorded = if self.recorder.is_some() { Columns::SHOWN } else { Columns::NONE };
-        // Looking ahead would change what the active generation sees.
-        wants | recorded | shadow.map_or(Columns::NONE, |ready| ready.columns.without(Columns::LOOK_AHEAD))
+        wants | recorded | self.shadow.as_ref().map_or(Columns::NONE, |shadow| shadow.wants())
     }
 
     fn rows_max(&self) -> usize {

@@ -1,6 +1,7 @@
 //! Message groups: a component asked who owns them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use plugin::{Decided, Fallback, GroupAssignment, GroupBatch, GroupMove, MemberChange, Point, PolicyStats};
 use wasmtime::component::{ComponentExportIndex, TypedFunc};
@@ -12,6 +13,7 @@ use crate::instance::{Fault, Live};
 use crate::members::Members;
 use crate::program::Program;
 use crate::runtime::Runtime;
+use crate::shadow::GroupShadow;
 use crate::world::{Finder, Functions, World};
 
 /// `world group-policy`
@@ -31,9 +33,9 @@ type Rebalance = TypedFunc<(Arc<Groups>, Arc<Consumers>), (Vec<bindings::Move>,)
 /// The functions of `group-assignment` in one instance.
 pub(crate) struct GroupFunctions {
     members_changed: TypedFunc<(Vec<Change>,), ()>,
-    assign: Assign,
+    pub(crate) assign: Assign,
     rebalances: TypedFunc<(), (bool,)>,
-    rebalance: Rebalance,
+    pub(crate) rebalance: Rebalance,
     /// True once the instance heard of the members.
     told: bool,
     /// What `rebalances` said; `None` until it was asked.
@@ -64,6 +66,8 @@ pub(crate) struct WasmGroups {
     consumers: Arc<Consumers>,
     /// What the instance that was asked last said; before that it is asked, so that it can say no.
     rebalances: bool,
+    /// A candidate that looks on.
+    shadow: Option<Box<GroupShadow>>,
 }
 
 impl WasmGroups {
@@ -75,6 +79,7 @@ impl WasmGroups {
             members: Members::default(),
             groups: Arc::default(),
             consumers: Arc::default(),
+            shadow: None,
         }
     }
 
@@ -86,22 +91,14 @@ impl WasmGroups {
     ) -> Result<A, Fallback> {
         let turn = self.incumbent.boundary(question.now_ms);
         self.turned(turn);
+        if let Some(next) = self.incumbent.shadow_boundary() {
+            self.shadow = next.map(|next| Box::new(GroupShadow::new(next, &self.members)));
+        }
         let WasmGroups { incumbent, members, groups, consumers, rebalances, .. } = self;
         fill(Arc::make_mut(groups), question);
         fill_table(Arc::make_mut(consumers), question.consumers);
         let (answer, turn) = incumbent.ask(question.now_ms, question.rows(), |runtime, _, live| {
-            let changes = members.tell(&mut live.functions.told);
-            if !changes.is_empty() {
-                let members_changed = live.functions.members_changed;
-                live.call(&runtime.ticker, &members_changed, (changes,))
-                    .inspect_err(|_| live.count_lifecycle_fault())?;
-            }
-            if live.functions.wants_to.is_none() {
-                let func = live.functions.rebalances;
-                let (wants_to,) = live.call(&runtime.ticker, &func, ())?;
-                live.functions.wants_to = Some(wants_to);
-                *rebalances = wants_to;
-            }
+            *rebalances = tell(live, runtime, members)?;
             call(live, runtime, groups.clone(), consumers.clone())
         });
         self.turned(turn);
@@ -117,7 +114,23 @@ impl WasmGroups {
     }
 }
 
-fn fill(groups: &mut Groups, question: &GroupBatch<'_>) {
+/// Tells an instance what it was not told yet, and says whether it moves groups.
+pub(crate) fn tell(live: &mut Live<GroupFunctions>, runtime: &Runtime, members: &mut Members) -> Result<bool, Fault> {
+    let changes = members.tell(&mut live.functions.told);
+    if !changes.is_empty() {
+        let members_changed = live.functions.members_changed;
+        live.call(&runtime.ticker, &members_changed, (changes,)).inspect_err(|_| live.count_lifecycle_fault())?;
+    }
+    if let Some(wants_to) = live.functions.wants_to {
+        return Ok(wants_to);
+    }
+    let func = live.functions.rebalances;
+    let (wants_to,) = live.call(&runtime.ticker, &func, ())?;
+    live.functions.wants_to = Some(wants_to);
+    Ok(wants_to)
+}
+
+pub(crate) fn fill(groups: &mut Groups, question: &GroupBatch<'_>) {
     groups.now_ms = question.now_ms;
     refill(&mut groups.hashes, question.hash);
     refill(&mut groups.queued, question.queued);
@@ -135,6 +148,9 @@ impl GroupAssignment for WasmGroups {
     fn members_changed(&mut self, changes: &[MemberChange]) {
         self.twin.members_changed(changes);
         self.members.changed(changes);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.changed(changes);
+        }
     }
 
     fn assign(&mut self, batch: &GroupBatch<'_>, out: &mut Vec<u32>) -> Decided {
@@ -146,6 +162,9 @@ impl GroupAssignment for WasmGroups {
         });
         match answer {
             Ok(owners) => {
+                if let Some(shadow) = &mut self.shadow {
+                    shadow.assign(self.incumbent.runtime(), batch, &owners, self.incumbent.took());
+                }
                 *out = owners;
                 Decided::Policy
             }
@@ -157,10 +176,16 @@ impl GroupAssignment for WasmGroups {
     }
 
     fn rebalances(&self) -> bool {
-        self.rebalances
+        self.rebalances || self.shadow.as_ref().is_some_and(|shadow| shadow.rebalances())
     }
 
     fn rebalance(&mut self, batch: &GroupBatch<'_>, out: &mut Vec<GroupMove>) -> Decided {
+        if let (false, Some(shadow)) = (self.rebalances, &mut self.shadow) {
+            // The generation that decides moves nothing; only the candidate wants to see this.
+            out.clear();
+            shadow.rebalance(self.incumbent.runtime(), batch, &[], Duration::ZERO);
+            return Decided::Policy;
+        }
         let answer = self.ask(batch, |live, runtime, groups, consumers| {
             let rebalance = live.functions.rebalance;
             Ok(Some(live.call(&runtime.ticker, &rebalance, (groups, consumers))?.0))
@@ -169,6 +194,9 @@ impl GroupAssignment for WasmGroups {
             Ok(moves) => {
                 out.clear();
                 out.extend(moves.iter().map(|one| GroupMove { row: one.row, to: one.to }));
+                if let Some(shadow) = &mut self.shadow {
+                    shadow.rebalance(self.incumbent.runtime(), batch, out, self.incumbent.took());
+                }
                 Decided::Policy
             }
             Err(fallback) => {

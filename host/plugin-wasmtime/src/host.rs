@@ -108,6 +108,11 @@ impl Prepared {
         imports(&self.0.bytes)
     }
 
+    /// Whether it may look on while another generation decides.
+    pub fn can_look_on(&self) -> bool {
+        can_look_on(self.point())
+    }
+
     /// Grants it to see passwords, if it is of the auth world and asks for them.
     pub fn grant_passwords(&self) {
         self.0.grant_passwords(true);
@@ -352,8 +357,7 @@ impl WasmHost {
         }
         drop(shadows);
         for cell in self.cells.all() {
-            // Only queue dispatch shows anything to a candidate.
-            if cell.policy().0 == Point::QueueDispatch && &**cell.policy().1 == policy {
+            if &**cell.policy().1 == policy && can_look_on(cell.policy().0) {
                 cell.offer_shadow(&self.runtime, program);
             }
         }
@@ -571,6 +575,11 @@ impl Drop for WasmHost {
             let _ = keeper.join();
         }
     }
+}
+
+/// Where candidates are shown what the active generation is asked.
+fn can_look_on(point: Point) -> bool {
+    matches!(point, Point::QueueDispatch | Point::TopicDispatch | Point::GroupAssignment)
 }
 
 fn all(settings: &[(String, String)]) -> Vec<Setting> {

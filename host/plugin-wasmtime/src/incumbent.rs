@@ -1,7 +1,8 @@
 //! The generation that decides on a destination, watched: for worlds whose questions are whole in themselves. Queue
-//! dispatch, the hottest path, has the same in words of its own, with a shadow beside it.
+//! dispatch, the hottest path, has the same in words of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use plugin::{Decided, Fallback, PolicyStats};
 
@@ -10,6 +11,7 @@ use crate::instance::{Fault, Live, thread_cpu_time};
 use crate::probation::{Cost, Probation, blame};
 use crate::program::{Program, ROWS_DEFAULT, Ready};
 use crate::runtime::Runtime;
+use crate::shadow::NextShadow;
 use crate::world::Functions;
 
 /// One in so many calls is measured where no generation is on probation: asking for the thread's time costs as much as a
@@ -27,6 +29,10 @@ pub(crate) struct Incumbent<F: Functions> {
     /// What the generation costs, from every so many calls.
     cost: Cost,
     calls: u32,
+    /// A candidate looks on: each call is measured, to be compared.
+    is_shadowed: bool,
+    /// What the last call took, if it was measured.
+    took: Duration,
     stats: PolicyStats,
 }
 
@@ -48,6 +54,8 @@ impl<F: Functions> Incumbent<F> {
             probation: None,
             cost: Cost::default(),
             calls: 0,
+            is_shadowed: false,
+            took: Duration::ZERO,
             stats: PolicyStats::default(),
         }
     }
@@ -95,6 +103,19 @@ impl<F: Functions> Incumbent<F> {
         Some(Turn::TookOver { kept: on_probation })
     }
 
+    /// To be called after each [`boundary`](Self::boundary): a candidate that begins to look on, or `Some(None)` where the one
+    /// there is ends.
+    pub(crate) fn shadow_boundary(&mut self) -> Option<Option<NextShadow<F>>> {
+        let next = self.cell.shadow_boundary(&self.runtime)?;
+        self.is_shadowed = next.is_some();
+        Some(next)
+    }
+
+    /// Processor time of the last call, while a candidate looks on.
+    pub(crate) fn took(&self) -> Duration {
+        self.took
+    }
+
     /// Asks the instance about so many rows, counts who decided, and says whether a generation on probation had to go
     /// because of it. `call` says `None` for an answer of the wrong length.
     pub(crate) fn ask<A>(
@@ -104,12 +125,13 @@ impl<F: Functions> Incumbent<F> {
         call: impl FnOnce(&Runtime, &Ready, &mut Live<F>) -> Result<Option<A>, Fault>,
     ) -> (Result<A, Fallback>, Option<Turn>) {
         self.calls = self.calls.wrapping_add(1);
-        let is_measured = self.probation.is_some() || self.calls.is_multiple_of(CALLS_PER_MEASURE);
+        let is_measured = self.probation.is_some() || self.is_shadowed || self.calls.is_multiple_of(CALLS_PER_MEASURE);
         let begun = is_measured.then(thread_cpu_time);
         let (runtime, cell) = (&self.runtime, &self.cell);
         let ready = self.program.ready_or_fallback(runtime);
         let answer = ready.and_then(|ready| cell.ask(runtime, ready, now_ms, |live| call(runtime, ready, live)));
         let took = begun.map(|begun| thread_cpu_time().saturating_sub(begun));
+        self.took = took.unwrap_or_default();
         let limits = &runtime.limits;
         let verdict = match (&answer, &mut self.probation) {
             (Ok(_), Some(probation)) => took.and_then(|took| probation.decided(limits, took, rows)),

@@ -19,6 +19,16 @@ pub(crate) struct Members {
 }
 
 impl Members {
+    /// These are there, and nobody was told of them.
+    pub(crate) fn of(members: Vec<Member>) -> Members {
+        Members { members, ..Members::default() }
+    }
+
+    /// Who is there now.
+    pub(crate) fn all(&self) -> &[Member] {
+        &self.members
+    }
+
     /// Consumers came or went.
     pub(crate) fn changed(&mut self, changes: &[MemberChange]) {
         for change in changes {

@@ -7,9 +7,11 @@ use wasmtime::component::{ComponentExportIndex, TypedFunc};
 
 use crate::bindings::{self, Batch, Scalar, Subscriptions, TOPIC_DISPATCH};
 use crate::incumbent::Incumbent;
-use crate::instance::Fault;
+use crate::instance::{Fault, Live};
 use crate::messages::{Question, Reading, Reads, names};
-use crate::program::Program;
+use crate::program::{Program, Ready};
+use crate::runtime::Runtime;
+use crate::shadow::TopicShadow;
 use crate::world::{Finder, Functions, World};
 
 /// `world topic-policy`
@@ -49,14 +51,48 @@ impl Reading for TopicFunctions {
 pub(crate) struct WasmTopic {
     incumbent: Incumbent<TopicFunctions>,
     twin: Option<Box<dyn TopicDispatch>>,
-    question: Question,
-    subscriptions: Arc<Subscriptions>,
+    shown: Shown,
+    /// A candidate that looks on.
+    shadow: Option<Box<TopicShadow>>,
 }
 
 impl WasmTopic {
     pub(crate) fn new(incumbent: Incumbent<TopicFunctions>, twin: Option<Box<dyn TopicDispatch>>) -> WasmTopic {
-        let question = Question::new(incumbent.runtime(), incumbent.destination());
-        WasmTopic { incumbent, twin, question, subscriptions: Arc::default() }
+        let shown = Shown::new(incumbent.runtime(), incumbent.destination());
+        WasmTopic { incumbent, twin, shown, shadow: None }
+    }
+}
+
+/// A question in the form in which components read it; refilled in place.
+pub(crate) struct Shown {
+    question: Question,
+    subscriptions: Arc<Subscriptions>,
+}
+
+impl Shown {
+    pub(crate) fn new(runtime: &Runtime, topic: &str) -> Shown {
+        Shown { question: Question::new(runtime, topic), subscriptions: Arc::default() }
+    }
+
+    /// Puts the question to an instance; `None` for an answer that does not fit.
+    pub(crate) fn put(
+        &mut self,
+        runtime: &Runtime,
+        ready: &Ready,
+        live: &mut Live<TopicFunctions>,
+        now_ms: u64,
+        messages: &dyn Messages,
+        table: &[SubscriptionRow],
+    ) -> Result<Option<FanOut>, Fault> {
+        let Shown { question, subscriptions } = self;
+        let names = names(live, &runtime.ticker, &runtime.limits)?;
+        question.fill(runtime, ready, &names, now_ms, messages);
+        fill(Arc::make_mut(subscriptions), table);
+        let plan = live.functions.plan;
+        let params = (question.batch.clone(), question.properties.clone(), subscriptions.clone());
+        let (answer,) = live.call(&runtime.ticker, &plan, params)?;
+        let answer = FanOut { mask: answer.mask, order: answer.order };
+        Ok(Some(answer).filter(|answer| answer.fits(messages.rows(), table.len())))
     }
 }
 
@@ -75,19 +111,20 @@ impl TopicDispatch for WasmTopic {
     fn plan(&mut self, now_ms: u64, messages: &dyn Messages, table: &[SubscriptionRow], out: &mut FanOut) -> Decided {
         let rows = messages.rows();
         self.incumbent.boundary(now_ms);
-        let WasmTopic { incumbent, question, subscriptions, .. } = self;
-        let (answer, _) = incumbent.ask(now_ms, rows, |runtime, ready, live| {
-            let names = names(live, &runtime.ticker, &runtime.limits)?;
-            question.fill(runtime, ready, &names, now_ms, messages);
-            fill(Arc::make_mut(subscriptions), table);
-            let plan = live.functions.plan;
-            let params = (question.batch.clone(), question.properties.clone(), subscriptions.clone());
-            let (answer,) = live.call(&runtime.ticker, &plan, params)?;
-            let answer = FanOut { mask: answer.mask, order: answer.order };
-            Ok(Some(answer).filter(|answer| answer.fits(rows, table.len())))
-        });
+        let WasmTopic { incumbent, shown, shadow, .. } = self;
+        if let Some(next) = incumbent.shadow_boundary() {
+            let begun = |next| Box::new(TopicShadow::new(next, incumbent.runtime(), incumbent.destination()));
+            *shadow = next.map(begun);
+        }
+        let put = |runtime: &Runtime, ready: &Ready, live: &mut Live<TopicFunctions>| {
+            shown.put(runtime, ready, live, now_ms, messages, table)
+        };
+        let (answer, _) = incumbent.ask(now_ms, rows, put);
         match answer {
             Ok(answer) => {
+                if let Some(shadow) = shadow {
+                    shadow.look(incumbent.runtime(), now_ms, messages, table, &answer, incumbent.took());
+                }
                 *out = answer;
                 Decided::Policy
             }

@@ -205,8 +205,11 @@ pub struct ShadowFindings {
     pub corrected: u64,
     /// Nanoseconds a row: the active generation, the candidate.
     pub nanos_per_row: (u64, u64),
-    /// Rows left where they were: by the active generation, by the candidate.
+    /// Rows left where they were, on a topic copies taken away: by the active generation, by the candidate.
     pub rows_left: (u64, u64),
+    /// Message groups moved to other owners as consumers came and went: by the active generation, by the candidate.
+    #[serde(default)]
+    pub moves: (u64, u64),
     /// Rows by consumer: slot, client id, from the active generation, from the candidate.
     pub consumers: Vec<(u32, String, u64, u64)>,
     /// Why the candidate ended, if it did.

@@ -397,7 +397,7 @@ impl PolicyControl for Control {
             let reason = format!("{NATIVE_AUTH} among the auth policies is the broker itself; choose another name");
             return Err(ControlError::Refused(reason));
         }
-        if wish.shadow && made.point() != plugin::Point::QueueDispatch {
+        if wish.shadow && !made.can_look_on() {
             let reason = format!("a candidate for {} cannot look on; deploy it without shadow", made.point());
             return Err(ControlError::Refused(reason));
         }
@@ -620,6 +620,7 @@ fn found(report: ShadowReport) -> ShadowFindings {
         corrected: report.corrected,
         nanos_per_row: (report.nanos.active / rows, report.nanos.shadow / rows),
         rows_left: (report.rows_left.active, report.rows_left.shadow),
+        moves: (report.moves.active, report.moves.shadow),
         consumers: report.consumers.into_iter().map(consumer).collect(),
         ended: report.ended,
     }
