@@ -1,4 +1,5 @@
-//! Candidates for message groups and topics on the running program: what they would do is told and has no effect.
+//! Candidates for message groups and topics on the running program: what they would do is told and has no effect. And who
+//! decided on a message's group, and on a topic's message, can be asked.
 
 use std::path::Path;
 
@@ -106,4 +107,82 @@ fn a_candidate_for_a_topic_is_compared_and_ranks_nothing() {
     assert!(counts.len() == 3 && counts.iter().all(|one| one[2].as_u64() == rows && one[3].as_u64() == rows), "{one}");
     plugin(&home, &["promote", "ranks"]);
     assert_eq!(served(&mut client), ["2", "3", "1"]);
+}
+
+/// Who decided on the owner of a message's group is told with the message, generation by generation.
+#[test]
+fn the_owner_of_a_group_is_explained() {
+    let broker = Broker::start();
+    let home = broker.home.path().to_owned();
+    plugin(&home, &["deploy", "owners", &stock("group-sticky")]);
+    plugin(&home, &["bind", "owners", "Q", "--point", "group-assignment"]);
+    let mut consumer = broker.client();
+    consumer.subscribe("Q", "auto");
+    let mut producer = broker.client();
+    send(&mut producer, 0);
+    assert_eq!(json(&home, &["explain", "Q"])["begun_now"], true);
+    let last = || {
+        json(&home, &["explain", "Q"])["decisions"].as_array().and_then(|all| all.last().cloned()).unwrap_or_default()
+    };
+    send(&mut producer, 0);
+    assert_eq!(last()["group"], Value::Null, "it had its owner before anybody asked");
+    let mut group = 0;
+    for generation in [1, 2] {
+        until("the generation to decide", || {
+            group += 1;
+            send(&mut producer, group);
+            let owner = last()["group"].clone();
+            owner["policy"] == "owners" && owner["generation"] == generation && owner["decided"] == "policy"
+        });
+        let one = last();
+        assert_eq!(
+            (&one["group"]["group"], &one["policy"]),
+            (&format!("group {group}").into(), &"round-robin".into()),
+            "{one}"
+        );
+        assert!(one["group"]["table"].as_str().is_some_and(|table| table.len() == 16), "{one}");
+        // A second message of it goes by the same decision.
+        send(&mut producer, group);
+        assert_eq!(last()["group"], one["group"]);
+        plugin(&home, &["deploy", "owners", &stock("group-hash-bucket"), "--start-empty"]);
+    }
+    let told = plugin(&home, &["explain", "Q"]);
+    assert!(told.contains("owner by policy") && told.contains("owners"), "{told}");
+}
+
+/// A topic's messages likewise: which policy in which generation, who got them and from how many they were taken.
+#[test]
+fn what_a_topic_policy_decided_is_explained() {
+    let broker = Broker::start();
+    let home = broker.home.path().to_owned();
+    let ask = || json(&home, &["explain", "topic://PRICES.ACME"]);
+    assert!(refused(&home, &["explain", "topic://PRICES.ACME"]).contains("topic PRICES.ACME has no policy"));
+    plugin(&home, &["deploy", "ranks", &stock("topic-priority")]);
+    plugin(&home, &["bind", "ranks", "PRICES.>", "--point", "topic-dispatch"]);
+    let mut client = broker.client();
+    for (id, priority) in [(1, 0), (2, 5)] {
+        let wish = format!("SUBSCRIBE\nid:{id}\ndestination:/topic/PRICES.ACME\nack:auto\n");
+        client.confirm(&format!("{wish}activemq.priority:{priority}\n"), "");
+    }
+    let mut serve = || {
+        client.send("SEND\ndestination:/topic/PRICES.ACME\n\nx");
+        [(); 2].map(|()| client.frame().header("subscription").to_owned())
+    };
+    assert_eq!(serve(), ["2", "1"]);
+    assert_eq!(ask()["begun_now"], true);
+    assert_eq!(serve(), ["2", "1"]);
+    let one = ask()["decisions"][0].clone();
+    assert_eq!(
+        (&one["policy"], &one["generation"], &one["decided"]),
+        (&"ranks".into(), &1.into(), &"policy".into()),
+        "{one}"
+    );
+    assert_eq!((one["copies"].as_array().map(Vec::len), &one["withheld"]), (Some(2), &0.into()), "{one}");
+    let slots = |one: &Value| [0, 1].map(|at| one["copies"][at][0].as_u64());
+    plugin(&home, &["deploy", "ranks", &stock("topic-strict-order")]);
+    assert_eq!(serve(), ["1", "2"]);
+    let two = ask()["decisions"][1].clone();
+    assert_eq!((&two["generation"], slots(&two)), (&2.into(), [slots(&one)[1], slots(&one)[0]]), "{two}");
+    let told = plugin(&home, &["explain", "topic://PRICES.ACME"]);
+    assert!(told.contains("taken from") && told.contains("ranks"), "{told}");
 }

@@ -140,7 +140,7 @@ impl Broker {
             // Asked before the plan: a generation that fails in it may be gone afterwards.
             let generation = line.watch.as_ref().map(|_| policy.stats().generation);
             let decided = policy.plan(&batch, &mut plan);
-            let asked = generation.map(|generation| Asked::new(generation, decided, &plan, &batch));
+            let asked = generation.map(|generation| Asked::new(generation, decided, &plan, batch.consumers));
             let corrections = self.check.correct(&batch, &mut plan);
             if corrections.total() > 0 {
                 line.stats.corrected += corrections.total();
@@ -151,7 +151,7 @@ impl Broker {
                 let group = scratch.groups.get(at).copied().unwrap_or(NO_GROUP);
                 let receiver = self.receiver(line, group, *slot);
                 if let Some(asked) = &asked {
-                    self.note_decision(line, asked, at, *row, receiver);
+                    self.note_decision(line, asked, at, *row, group, receiver);
                 }
                 let Some(member) = receiver else { continue };
                 let entry = take(line, *row);

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::Config;
 use crate::broker::Broker;
+use crate::explain::Watch;
 use crate::line::LineKind;
 use crate::retired::Retired;
 use crate::routing::{number_of, property_of};
@@ -35,6 +36,8 @@ struct TopicPolicy {
     name: Arc<str>,
     policy: Box<dyn TopicDispatch>,
     stats: TopicStats,
+    /// Its latest decisions, while somebody asks for them.
+    watch: Option<Box<Watch>>,
 }
 
 /// What became of the messages of one topic, rising since its first.
@@ -73,6 +76,21 @@ impl TopicPolicies {
         }
     }
 
+    /// The place for the decisions of a topic; `None` for one without a policy.
+    pub(crate) fn watch(&mut self, topic: &str) -> Option<&mut Option<Box<Watch>>> {
+        self.of.get_mut(topic)?.as_mut().map(|topic| &mut topic.watch)
+    }
+
+    /// Lets go of old decisions; says how many topics are still asked about.
+    pub(crate) fn forget_old_watches(&mut self, is_old: impl Fn(&Watch) -> bool) -> usize {
+        let mut busy = 0;
+        for topic in self.of.values_mut().flatten() {
+            topic.watch = topic.watch.take().filter(|watch| !is_old(watch));
+            busy += usize::from(topic.watch.is_some());
+        }
+        busy
+    }
+
     /// What the policies counted, by name.
     pub(crate) fn add_to(&self, sums: &mut BTreeMap<(Point, Arc<str>), PolicyStats>) {
         for topic in self.of.values().flatten() {
@@ -103,11 +121,15 @@ impl Broker {
             all.table.extend(wanted.iter().map(|key| self.subscription_row(*key)));
             all.answer.clear();
             let now_ms = u64::try_from(self.now).unwrap_or(0);
-            topic.policy.plan(now_ms, &OneRow(message), &all.table, &mut all.answer);
+            let decided = topic.policy.plan(now_ms, &OneRow(message), &all.table, &mut all.answer);
             let found = all.check.correct(1, &all.table, &mut all.answer, &mut all.order);
             let before: Vec<Key> = std::mem::take(wanted);
             let gets = |at: &&usize| all.answer.gets(0, **at, before.len());
             wanted.extend(all.order.iter().filter(gets).map(|at| before[*at]));
+            if topic.watch.is_some() {
+                let by = (topic.name.clone(), topic.policy.generation(), decided);
+                self.note_fan_out(&mut topic.watch, message, by, &all.table, wanted);
+            }
             topic.stats.messages += 1;
             topic.stats.withheld += (before.len() - wanted.len()) as u64;
             if found.total() > 0 {
@@ -121,7 +143,7 @@ impl Broker {
     fn topic_policy(&mut self, topic: &Destination) -> Option<TopicPolicy> {
         let name = self.topic_policy_name(&topic.name)?;
         match self.policies.topic_dispatch(&name, &topic.name) {
-            Ok(policy) => Some(TopicPolicy { name, policy, stats: TopicStats::default() }),
+            Ok(policy) => Some(TopicPolicy { name, policy, stats: TopicStats::default(), watch: None }),
             Err(_) => {
                 self.stats.policies_refused += 1;
                 None

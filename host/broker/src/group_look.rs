@@ -13,6 +13,7 @@ use plugin::{Columns, ConsumerRow, GROUP_ROWS_MAX, GroupBatch, LEAVE, Property};
 use crate::broker::Broker;
 use crate::dispatch::{LOAD_ENTRIES_MAX, SCAN_ENTRIES_MAX, Scratch, take};
 use crate::entry::Entry;
+use crate::explain::digest;
 use crate::groups::{Groups, NO_GROUP, Ownership};
 use crate::line::Line;
 use crate::pending::Place;
@@ -463,14 +464,20 @@ impl Broker {
             owned: &owned,
         };
         let mut answers = Vec::with_capacity(asked.groups.len());
-        policy.assign(&batch, &mut answers);
+        let decided = policy.assign(&batch, &mut answers);
         let corrected = self.group_check.owners(&batch, &mut answers).total();
         if corrected > 0 {
             look.groups.stats.corrected += corrected;
             policy.corrected(corrected);
         }
+        let generation = policy.generation();
         look.groups.policy = Some(policy);
         look.changed = true;
+        if look.line.watch.is_some() {
+            let given = asked.groups.iter().copied().zip(answers.iter().copied()).filter(|(_, slot)| *slot != LEAVE);
+            let table = digest(&consumers, &owned);
+            self.note_owners(look.groups, look.line, given, (generation, decided, table));
+        }
         let given = answers.first().is_some_and(|slot| *slot != LEAVE);
         for (group, slot) in asked.groups.iter().zip(answers) {
             if slot != LEAVE

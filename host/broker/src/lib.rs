@@ -49,7 +49,10 @@ mod transaction;
 
 pub use broker::{Broker, LoadId};
 pub use config::{Config, DestinationPolicy, DestinationSettings, Routing};
-pub use explain::{Decision, EXPLAIN_DECISIONS_MAX, EXPLAIN_DESTINATIONS_MAX, ExplainError, Explained};
+pub use explain::{
+    COPIES_TOLD_MAX, Decision, EXPLAIN_DECISIONS_MAX, EXPLAIN_DESTINATIONS_MAX, ExplainError, Explained, Given,
+    OwnerDecision,
+};
 pub use fan_out::{TopicReport, TopicStats};
 pub use groups::GroupStats;
 pub use keep::KeepId;

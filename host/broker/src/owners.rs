@@ -8,10 +8,11 @@
 use std::cmp::Reverse;
 
 use message::Record;
-use plugin::{ConsumerRow, GroupAssignment, GroupBatch, LEAVE, Point};
+use plugin::{ConsumerRow, Decided, GroupAssignment, GroupBatch, LEAVE, Point};
 
 use crate::broker::{Broker, Timer};
 use crate::entry::Entry;
+use crate::explain::{OwnerDecision, digest};
 use crate::groups::{Groups, NO_GROUP, Ownership};
 use crate::line::{Line, LineKind};
 use crate::pending::Place;
@@ -233,7 +234,29 @@ impl Broker {
         line.groups = Some(groups);
     }
 
-    fn rebalance(&mut self, groups: &mut Groups, line: &Line, policy: &mut dyn GroupAssignment, table: &[ConsumerRow]) {
+    /// The policy gave groups to consumers; told to whoever asks why messages go there.
+    pub(crate) fn note_owners(
+        &self,
+        groups: &Groups,
+        line: &mut Line,
+        given: impl Iterator<Item = (u32, u32)>,
+        (generation, decided, table): (u64, Decided, u64),
+    ) {
+        let Some(watch) = &mut line.watch else { return };
+        let policy = groups.policy_name.clone().unwrap_or_default();
+        watch.note_owners(given.filter_map(|(number, slot)| {
+            let (at_ms, group, policy) = (self.now, groups.get(number)?.id.clone(), policy.clone());
+            Some((number, OwnerDecision { at_ms, group, slot, policy, generation, decided, table }))
+        }));
+    }
+
+    fn rebalance(
+        &mut self,
+        groups: &mut Groups,
+        line: &mut Line,
+        policy: &mut dyn GroupAssignment,
+        table: &[ConsumerRow],
+    ) {
         let (mut numbers, mut hash, mut queued, mut owners) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (at, group) in groups.iter() {
             if let Ownership::Owned(key) = group.ownership {
@@ -254,11 +277,15 @@ impl Broker {
             owned: &owned,
         };
         let mut moves = Vec::new();
-        policy.rebalance(&batch, &mut moves);
+        let decided = policy.rebalance(&batch, &mut moves);
         let corrected = self.group_check.moves(&batch, &mut moves).total();
         if corrected > 0 {
             groups.stats.corrected += corrected;
             policy.corrected(corrected);
+        }
+        if line.watch.is_some() {
+            let moved = moves.iter().map(|one| (numbers[one.row as usize], one.to));
+            self.note_owners(groups, line, moved, (policy.generation(), decided, digest(table, &owned)));
         }
         for one in moves {
             if let Some(to) = self.consumers.at(one.to) {

@@ -278,7 +278,7 @@ pub(crate) enum PluginCommand {
     Shadow(Show),
     /// Show what a policy said lately.
     Logs(Show),
-    /// Show the latest decisions on a queue's messages; the first question begins to note them.
+    /// Show the latest decisions on the messages of a queue or a topic; the first question begins to note them.
     Explain(Explain),
     /// Take down what the policy of a queue is asked and answers, into a file for `replay`.
     Record(Record),
@@ -430,11 +430,11 @@ pub(crate) struct Unbinding {
     pub(crate) reach: Reach,
 }
 
-/// A queue.
+/// A queue or a topic.
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// Its name.
-    pub(crate) queue: String,
+    /// The name of a queue, or that of a topic with topic:// in front.
+    pub(crate) destination: String,
     /// JSON in place of a table.
     #[arg(long)]
     pub(crate) json: bool,

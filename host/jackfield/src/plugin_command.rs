@@ -75,10 +75,10 @@ pub(crate) fn run(command: &PluginCommand, out: &mut impl Write) -> anyhow::Resu
             let lines: Vec<LogLine> = one(args, "logs")?;
             if args.json { pretty(&lines)? } else { plugin_show::logs(&lines) }
         }
-        PluginCommand::Explain(Explain { queue, json, reach }) => {
+        PluginCommand::Explain(Explain { destination, json, reach }) => {
             let broker = AdminClient::new(reach)?;
-            let explained: Explanation = broker.get(&format!("/api/v1/explain/{}", escaped(queue)))?;
-            if *json { pretty(&explained)? } else { plugin_show::explanation(queue, &explained) }
+            let explained: Explanation = broker.get(&format!("/api/v1/explain/{}", escaped(destination)))?;
+            if *json { pretty(&explained)? } else { plugin_show::explanation(destination, &explained) }
         }
     };
     writeln!(out, "{}", said.trim_matches('\n')).context("cannot print")

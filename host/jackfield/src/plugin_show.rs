@@ -1,7 +1,7 @@
 //! Plug-ins, their history, shadows and decisions as tables for people.
 
 use admin::words::Policy;
-use registry::{Bound, Explanation, Happened, History, Listed, LogLine, ShadowFindings};
+use registry::{Bound, Explained, Explanation, Happened, History, Listed, LogLine, ShadowFindings};
 
 use crate::table::{moment, or_dash, section, size};
 
@@ -149,37 +149,84 @@ fn some(text: &str) -> Option<&str> {
     if text.is_empty() { None } else { Some(text) }
 }
 
-/// The decisions on a queue's messages.
-pub(crate) fn explanation(queue: &str, explained: &Explanation) -> String {
+/// The decisions on the messages of a queue or a topic.
+pub(crate) fn explanation(destination: &str, explained: &Explanation) -> String {
     if explained.decisions.is_empty() {
         return match explained.begun_now {
-            true => format!("decisions on {queue} are noted from now on; ask again when messages have come\n"),
-            false => format!("no message of {queue} was decided on yet\n"),
+            true => format!("decisions on {destination} are noted from now on; ask again when messages have come\n"),
+            false => format!("no message of {destination} was decided on yet\n"),
         };
     }
-    section(
+    if destination.starts_with("topic://") {
+        return fan_outs(&explained.decisions);
+    }
+    let text = section(
         ["when", "message", "policy", "generation", "decided by", "to consumer", "client id", "asked for", "inputs"],
         explained.decisions.iter().map(|one| {
             let given = one.given.as_ref();
             vec![
                 moment(one.at_ms),
-                match one.message_id.as_str() {
-                    "" => format!("number {}", one.sequence),
-                    id => id.to_owned(),
-                },
+                message(one),
                 one.policy.clone(),
                 one.generation.to_string(),
-                match one.decided.as_str() {
-                    "policy" => "it".to_owned(),
-                    why => format!("native: {why}"),
-                },
+                decider(&one.decided),
                 or_dash(given.map(|(slot, id, _)| format!("{slot} {id}"))),
                 or_dash(given.and_then(|(_, _, client)| client.clone())),
                 or_dash(one.asked),
                 one.table.clone(),
             ]
         }),
+    );
+    text + &section(
+        ["message", "is of group", "owned by", "owner by policy", "generation", "decided by", "since", "inputs"],
+        explained.decisions.iter().filter_map(|one| {
+            let owner = one.group.as_ref()?;
+            Some(vec![
+                message(one),
+                owner.group.clone(),
+                owner.slot.to_string(),
+                owner.policy.clone(),
+                owner.generation.to_string(),
+                decider(&owner.decided),
+                moment(owner.at_ms),
+                owner.table.clone(),
+            ])
+        }),
     )
+}
+
+/// The decisions on a topic's messages.
+fn fan_outs(decisions: &[Explained]) -> String {
+    section(
+        ["when", "message", "policy", "generation", "decided by", "to", "taken from", "inputs"],
+        decisions.iter().map(|one| {
+            let to: Vec<String> = one.copies.iter().map(|(slot, id, _)| format!("{slot} {id}")).collect();
+            vec![
+                moment(one.at_ms),
+                message(one),
+                one.policy.clone(),
+                one.generation.to_string(),
+                decider(&one.decided),
+                or_dash(some(&to.join(", "))),
+                one.withheld.to_string(),
+                one.table.clone(),
+            ]
+        }),
+    )
+}
+
+fn message(one: &Explained) -> String {
+    match one.message_id.as_str() {
+        "" => format!("number {}", one.sequence),
+        id => id.to_owned(),
+    }
+}
+
+fn decider(decided: &str) -> String {
+    match decided {
+        "policy" => "it".to_owned(),
+        why => format!("native: {why}"),
+    }
 }
 
 fn happened(what: Happened) -> &'static str {
@@ -297,6 +344,9 @@ mod tests {
             asked: None,
             given: Some((3, "ID:c:1".into(), None)),
             table: "00ff".into(),
+            group: None,
+            copies: Vec::new(),
+            withheld: 0,
         };
         let text = explanation("Q", &Explanation { begun_now: false, decisions: vec![one] });
         let expected =

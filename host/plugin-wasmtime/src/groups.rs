@@ -211,6 +211,10 @@ impl GroupAssignment for WasmGroups {
         self.turned(turn);
     }
 
+    fn generation(&self) -> u64 {
+        self.incumbent.asked()
+    }
+
     fn stats(&self) -> PolicyStats {
         self.incumbent.stats()
     }

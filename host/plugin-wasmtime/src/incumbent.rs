@@ -29,6 +29,8 @@ pub(crate) struct Incumbent<F: Functions> {
     /// What the generation costs, from every so many calls.
     cost: Cost,
     calls: u32,
+    /// The generation that was asked last.
+    asked: u64,
     /// A candidate looks on: each call is measured, to be compared.
     is_shadowed: bool,
     /// What the last call took, if it was measured.
@@ -54,6 +56,7 @@ impl<F: Functions> Incumbent<F> {
             probation: None,
             cost: Cost::default(),
             calls: 0,
+            asked: 0,
             is_shadowed: false,
             took: Duration::ZERO,
             stats: PolicyStats::default(),
@@ -111,6 +114,11 @@ impl<F: Functions> Incumbent<F> {
         Some(next)
     }
 
+    /// The generation that was asked last.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked
+    }
+
     /// Processor time of the last call, while a candidate looks on.
     pub(crate) fn took(&self) -> Duration {
         self.took
@@ -125,6 +133,7 @@ impl<F: Functions> Incumbent<F> {
         call: impl FnOnce(&Runtime, &Ready, &mut Live<F>) -> Result<Option<A>, Fault>,
     ) -> (Result<A, Fallback>, Option<Turn>) {
         self.calls = self.calls.wrapping_add(1);
+        self.asked = self.program.generation;
         let is_measured = self.probation.is_some() || self.is_shadowed || self.calls.is_multiple_of(CALLS_PER_MEASURE);
         let begun = is_measured.then(thread_cpu_time);
         let (runtime, cell) = (&self.runtime, &self.cell);

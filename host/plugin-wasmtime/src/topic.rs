@@ -141,6 +141,10 @@ impl TopicDispatch for WasmTopic {
         self.incumbent.corrected(faults);
     }
 
+    fn generation(&self) -> u64 {
+        self.incumbent.asked()
+    }
+
     fn stats(&self) -> PolicyStats {
         self.incumbent.stats()
     }

@@ -39,6 +39,11 @@ pub trait GroupAssignment: Send {
         let _ = answers;
     }
 
+    /// The generation that was asked last, which another one may have taken the place of since then; 0 where there are none.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// What happened so far and how it stands.
     fn stats(&self) -> PolicyStats;
 }

@@ -65,6 +65,11 @@ pub trait TopicDispatch: Send {
         let _ = faults;
     }
 
+    /// The generation that was asked last, which another one may have taken the place of since then; 0 where there are none.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// What happened so far and how it stands.
     fn stats(&self) -> PolicyStats;
 }

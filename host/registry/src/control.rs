@@ -51,8 +51,9 @@ pub trait PolicyControl: Send + Sync {
     /// What a policy said lately, oldest first.
     fn logs(&self, name: &str) -> Result<Vec<LogLine>, ControlError>;
 
-    /// The latest decisions on a queue's messages; the first question begins to note them.
-    fn explain(&self, queue: &str) -> Result<Explanation, ControlError>;
+    /// The latest decisions on the messages of a queue, or of a topic by its name with `topic://` in front; the first question
+    /// begins to note them.
+    fn explain(&self, destination: &str) -> Result<Explanation, ControlError>;
 
     /// Has what the policy of a queue is asked and answers recorded from now on. `what` is the queue, or a policy that
     /// decides on one queue alone.
@@ -229,7 +230,7 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// Decisions on a queue's messages.
+/// Decisions on the messages of a queue or a topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Nothing was noted before this question; from now on it is.
@@ -257,6 +258,35 @@ pub struct Explained {
     pub asked: Option<u32>,
     /// The consumer that got it, after the check: slot, id, client id.
     pub given: Option<(u32, String, Option<String>)>,
-    /// Digest of the table of consumers that was shown.
+    /// Digest of the table of consumers, on a topic of subscriptions, that was shown.
+    pub table: String,
+    /// How the message's group got its owner, where it has one and that was noted.
+    #[serde(default)]
+    pub group: Option<ExplainedOwner>,
+    /// On a topic the subscriptions that got it, in the order in which they were served, as far as they are told: slot, id of
+    /// the consumer or name of the durable subscription, client id.
+    #[serde(default)]
+    pub copies: Vec<(u32, String, Option<String>)>,
+    /// On a topic the subscriptions that matched and did not get it.
+    #[serde(default)]
+    pub withheld: u32,
+}
+
+/// Who said that a consumer owns a message group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedOwner {
+    /// When, ms since 1970.
+    pub at_ms: i64,
+    /// The group.
+    pub group: String,
+    /// The slot of the consumer that it was given to, after the check.
+    pub slot: u32,
+    /// The group policy that was asked.
+    pub policy: String,
+    /// Its generation; 0 if it has none.
+    pub generation: u64,
+    /// `policy`, or why the native twin decided in its place.
+    pub decided: String,
+    /// Digest of the table of consumers and of how many groups each owned.
     pub table: String,
 }

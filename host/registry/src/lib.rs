@@ -22,8 +22,8 @@ mod plug_in;
 mod registry;
 
 pub use control::{
-    Bound, ControlError, Explained, Explanation, Listed, ListedGeneration, LogLine, PolicyControl, RecordWish,
-    Recorded, ShadowFindings, Turned, Wish,
+    Bound, ControlError, Explained, ExplainedOwner, Explanation, Listed, ListedGeneration, LogLine, PolicyControl,
+    RecordWish, Recorded, ShadowFindings, Turned, Wish,
 };
 pub use digest::Digest;
 pub use error::{RegistryError, Trouble};

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use message::Fact;
 use plugin::PolicyHost;
 use plugin_wasmtime::{
-    CacheStats, KeptState, KeptStore, Prepared, RecordingProgress, RecordingWish, Remark, ShadowReport, Sides, SwapEvent,
-    Takeover, WasmHost,
+    CacheStats, KeptState, KeptStore, Prepared, RecordingProgress, RecordingWish, Remark, ShadowReport, Sides,
+    SwapEvent, Takeover, WasmHost,
 };
 use registry::{
-    Bound, Change, ControlError, Deploy, Digest, Done, Explained, Explanation, Generation, History, Listed,
-    ListedGeneration, LogLine, PASSWORDS, Place, PlugIn, Point, PolicyControl, RecordWish, Recorded, Registry,
+    Bound, Change, ControlError, Deploy, Digest, Done, Explained, ExplainedOwner, Explanation, Generation, History,
+    Listed, ListedGeneration, LogLine, PASSWORDS, Place, PlugIn, Point, PolicyControl, RecordWish, Recorded, Registry,
     RegistryError, Running, ShadowFindings, State, StorePlace, Trouble, Turned, Wish,
 };
 use server::{HandError, PolicyHand};
@@ -549,8 +549,8 @@ impl PolicyControl for Control {
         Ok(self.host.log_lines(name).into_iter().map(line).collect())
     }
 
-    fn explain(&self, queue: &str) -> Result<Explanation, ControlError> {
-        let explained = self.hand()?.explain(queue).map_err(|error| match error {
+    fn explain(&self, destination: &str) -> Result<Explanation, ControlError> {
+        let explained = self.hand()?.explain(destination).map_err(|error| match error {
             HandError::Stopping => unavailable(error),
             other => refused(other),
         })?;
@@ -633,14 +633,34 @@ fn told(decision: broker::Decision) -> Explained {
         message_id: decision.message_id,
         policy: decision.policy.to_string(),
         generation: decision.generation,
-        decided: match decision.decided {
-            plugin::Decided::Policy => "policy".to_owned(),
-            plugin::Decided::Fallback(fallback) => format!("{fallback:?}"),
-        },
+        decided: decider(decision.decided),
         asked: decision.asked,
-        given: decision.given.map(|given| (given.slot, given.consumer, given.client_id.map(|id| id.to_string()))),
+        given: decision.given.map(receiver),
         table: format!("{:016x}", decision.table),
+        group: decision.group.map(|owner| ExplainedOwner {
+            at_ms: owner.at_ms,
+            group: owner.group.to_string(),
+            slot: owner.slot,
+            policy: owner.policy.to_string(),
+            generation: owner.generation,
+            decided: decider(owner.decided),
+            table: format!("{:016x}", owner.table),
+        }),
+        copies: decision.copies.into_iter().map(receiver).collect(),
+        withheld: decision.withheld,
     }
+}
+
+/// `policy`, or why its native twin decided.
+fn decider(decided: plugin::Decided) -> String {
+    match decided {
+        plugin::Decided::Policy => "policy".to_owned(),
+        plugin::Decided::Fallback(fallback) => format!("{fallback:?}"),
+    }
+}
+
+fn receiver(given: broker::Given) -> (u32, String, Option<String>) {
+    (given.slot, given.consumer, given.client_id.map(|id| id.to_string()))
 }
 
 /// What is wrong where an auth policy is bound and the configuration lets everybody in, and what to do.
