@@ -337,6 +337,50 @@ fn what_a_policy_says_can_be_read() {
     assert!(refused(&home, &["logs", "x"]).contains("plug-in x does not exist"));
 }
 
+/// Whoever listens to its topic hears it as it is said; others who listen hear others. No policy decides who gets that.
+#[test]
+fn what_a_policy_says_comes_to_those_who_listen() {
+    let broker = Broker::start();
+    let home = broker.home.path().to_owned();
+    let import = r#"(import "jackfield:policy/telemetry@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
+    // "ping" and "pong", as an information and as a warning.
+    let speaks = |letters: u32, level: u32| {
+        let configure = format!(
+            "(i32.store (i32.const 256) (i32.const {letters}))
+            (call $log (i32.const {level}) (i32.const 256) (i32.const 4)) (i32.const 64)"
+        );
+        guest::component_with(import, &configure, LEAVES_ALL)
+    };
+    std::fs::write(home.join("ping.wasm"), speaks(0x676e6970, 1)).expect("a file");
+    std::fs::write(home.join("pong.wasm"), speaks(0x676e6f70, 2)).expect("a file");
+    plugin(&home, &["deploy", "ranks", &stock("topic-priority")]);
+    plugin(&home, &["bind", "ranks", ">", "--point", "topic-dispatch"]);
+    let listener = |topic: &str| {
+        let mut client = broker.client();
+        client.confirm(&format!("SUBSCRIBE\nid:1\ndestination:/topic/Jackfield.Plugin.Log.{topic}\nack:auto\n"), "");
+        client
+    };
+    let (mut one, mut all) = (listener("mine"), listener(">"));
+    plugin(&home, &["deploy", "other", "ping.wasm"]);
+    plugin(&home, &["deploy", "mine", "pong.wasm"]);
+    let heard = |client: &mut Stomp| {
+        let frame = client.frame();
+        let header = |name: &str| frame.header(name).to_owned();
+        assert_eq!(header("destination"), format!("/topic/Jackfield.Plugin.Log.{}", header("policy")));
+        (header("policy"), header("level"), header("policyDestination"), frame.body.clone())
+    };
+    let line = |policy: &str, level: &str, on: &str, text: &str| (policy.into(), level.into(), on.into(), text.into());
+    assert_eq!(heard(&mut one), line("mine", "warn", "", "pong"));
+    assert_eq!(heard(&mut all), line("other", "info", "", "ping"));
+    assert_eq!(heard(&mut all), line("mine", "warn", "", "pong"));
+    plugin(&home, &["bind", "mine", "Q"]);
+    let mut client = broker.client();
+    client.subscribe("Q", "auto");
+    client.publish("Q", "x");
+    assert_eq!(heard(&mut one), line("mine", "warn", "Q", "pong"));
+    assert!(refused(&home, &["explain", "topic://Jackfield.Plugin.Log.mine"]).contains("has no policy"));
+}
+
 /// One of most of a megabyte, as guests of other languages are.
 #[test]
 fn a_large_component_is_taken_in() {

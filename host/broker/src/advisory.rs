@@ -38,7 +38,7 @@ impl Broker {
         }
     }
 
-    fn has_listener(&self, topic: &str) -> bool {
+    pub(crate) fn has_listener(&self, topic: &str) -> bool {
         self.topic_lines.contains_key(topic)
             || self.topic_patterns.iter().any(|key| match self.lines.get(*key).map(|line| &line.kind) {
                 Some(LineKind::Subscription(subscription)) => {

@@ -12,6 +12,7 @@ use crate::Config;
 use crate::broker::Broker;
 use crate::explain::Watch;
 use crate::line::LineKind;
+use crate::plugin_log::PLUGIN_LOG_TOPIC;
 use crate::retired::Retired;
 use crate::routing::{number_of, property_of};
 use crate::slots::Key;
@@ -108,6 +109,7 @@ impl Broker {
             || wanted.is_empty()
             || destination.kind != DestinationKind::Topic
             || destination.is_advisory()
+            || destination.name.starts_with(PLUGIN_LOG_TOPIC)
         {
             return;
         }

@@ -276,7 +276,7 @@ pub(crate) enum PluginCommand {
     History(Show),
     /// Show what the shadow found so far.
     Shadow(Show),
-    /// Show what a policy said lately.
+    /// Show what a policy said lately; whoever listens to topic Jackfield.Plugin.Log.NAME gets it as it is said.
     Logs(Show),
     /// Show the latest decisions on the messages of a queue or a topic; the first question begins to note them.
     Explain(Explain),

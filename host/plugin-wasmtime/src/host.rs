@@ -25,7 +25,7 @@ use crate::dispatch::{self, WasmDispatch};
 use crate::groups::WasmGroups;
 use crate::incumbent::Incumbent;
 use crate::keeper::{Cells, JOBS_MAX, Job, Keeper, Kept};
-use crate::log_book::LogLine;
+use crate::log_book::{LogLine, Said};
 use crate::network::WasmFilter;
 use crate::program::Program;
 use crate::recorder::{RecordingProgress, RecordingWish, Recordings};
@@ -416,6 +416,11 @@ impl WasmHost {
     /// What a policy said lately, oldest first.
     pub fn log_lines(&self, policy: &str) -> Vec<LogLine> {
         self.runtime.log_book.read(policy)
+    }
+
+    /// What policies say from now on; can be had once.
+    pub fn said(&self) -> Option<Receiver<Said>> {
+        self.runtime.log_book.listen()
     }
 
     /// Forgets a policy. Destinations that have it keep it until they ask anew.

@@ -61,7 +61,7 @@ pub use crate::cache::{CachePlace, CacheStats};
 pub use crate::check::{Inspection, inspect};
 pub use crate::host::{HostStats, Prepared, STATES_COLLECTED_MAX, WasmHost};
 pub use crate::limits::Limits;
-pub use crate::log_book::LogLine;
+pub use crate::log_book::{LogLine, Said};
 pub use crate::recorder::{RecordingProgress, RecordingWish};
 pub use crate::recording::{
     Answered, Change, Data, Head, RecordedColumn, RecordedConsumers, RecordedMember, Recording, RecordingError, Start,

@@ -1,13 +1,16 @@
-//! What policies said lately, kept for whoever asks.
+//! What policies said lately, kept for whoever asks, and handed on to whoever listens.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Lines kept of one policy; the oldest go first.
 const LINES_MAX: usize = 200;
 /// Policies whose lines are kept; what further ones say, only the log has.
 const POLICIES_MAX: usize = 128;
+/// Lines that wait for whoever listens at most; further ones are counted as dropped.
+const LINES_WAITING_MAX: usize = 256;
 
 /// A line that a policy said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,26 +25,44 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// A line with who said it.
+pub type Said = (Arc<str>, LogLine);
+
 /// The lines by policy.
 #[derive(Default)]
-pub(crate) struct LogBook(Mutex<BTreeMap<Arc<str>, VecDeque<LogLine>>>);
+pub(crate) struct LogBook {
+    lines: Mutex<BTreeMap<Arc<str>, VecDeque<LogLine>>>,
+    /// Set once somebody listens.
+    listener: OnceLock<SyncSender<Said>>,
+}
 
 impl LogBook {
-    /// Keeps a line. False where it cannot be: there are too many policies, or somebody reads at this moment, for whom the
-    /// core's thread does not wait.
+    /// Keeps a line and hands it on. False where it cannot be: there are too many policies, or somebody reads at this moment, for
+    /// whom the core's thread does not wait, or whoever listens is not quick enough.
     pub(crate) fn note(&self, policy: &Arc<str>, level: &'static str, destination: &Arc<str>, text: String) -> bool {
-        let Ok(mut book) = self.0.try_lock() else { return false };
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        let line = LogLine { at_ms, level, destination: destination.clone(), text };
+        // What nobody reads any more is not missed.
+        let is_heard = self.listener.get().is_none_or(|listener| {
+            !matches!(listener.try_send((policy.clone(), line.clone())), Err(TrySendError::Full(_)))
+        });
+        let Ok(mut book) = self.lines.try_lock() else { return false };
         if book.len() >= POLICIES_MAX && !book.contains_key(policy) {
             return false;
         }
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let at_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         let lines = book.entry(policy.clone()).or_default();
         if lines.len() >= LINES_MAX {
             lines.pop_front();
         }
-        lines.push_back(LogLine { at_ms, level, destination: destination.clone(), text });
-        true
+        lines.push_back(line);
+        is_heard
+    }
+
+    /// What is said from now on; can be had once.
+    pub(crate) fn listen(&self) -> Option<Receiver<Said>> {
+        let (sender, lines) = sync_channel(LINES_WAITING_MAX);
+        self.listener.set(sender).ok().map(|()| lines)
     }
 
     /// The latest lines of a policy, oldest first.
@@ -55,7 +76,7 @@ impl LogBook {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, VecDeque<LogLine>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -76,6 +97,16 @@ mod tests {
             assert!(book.note(&format!("p{number}").into(), "info", &queue, String::new()));
         }
         assert!(!book.note(&"one more".into(), "info", &queue, String::new()));
+        let heard = book.listen().expect("nobody listens yet");
+        assert!(book.listen().is_none());
+        for number in 0..LINES_WAITING_MAX {
+            assert!(book.note(&policy, "warn", &queue, number.to_string()));
+        }
+        assert!(!book.note(&policy, "warn", &queue, "too much".into()), "nobody takes them away");
+        let (who, line) = heard.recv().expect("the first");
+        assert_eq!((&*who, line.level, &*line.text), ("p", "warn", "0"));
+        drop(heard);
+        assert!(book.note(&policy, "warn", &queue, "nobody listens".into()));
         book.forget("p");
         assert!(book.read("p").is_empty() && book.note(&"one more".into(), "info", &queue, String::new()));
     }

@@ -227,6 +227,10 @@ impl Machine {
                 Input::Explain(queue, answer) => {
                     let _ = answer.try_send(self.broker.explain(&queue, now));
                 }
+                Input::Say(line, done) => {
+                    self.broker.tell_plugin_line(&line, now);
+                    let _ = done.try_send(());
+                }
                 Input::Report => report::to_log(&self.broker),
                 Input::Ask(question) => observer::answer(&self.broker, question),
                 Input::Stop => stopping.store(true, Ordering::Relaxed),

@@ -4,7 +4,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use broker::{ExplainError, Explained, JournalRoom, LoadId};
+use broker::{ExplainError, Explained, JournalRoom, LoadId, PluginLine};
 use message::{Command, ConnectionKey, Fact, Loaded, Position};
 use rustc_hash::FxHashSet;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -28,6 +28,8 @@ pub(crate) enum Input {
     PoliciesChanged(SyncSender<()>),
     /// Tell the latest decisions on a queue's messages.
     Explain(String, SyncSender<Result<Explained, ExplainError>>),
+    /// Hand what a policy said to whoever listens, and say so.
+    Say(PluginLine, SyncSender<()>),
     /// Tell the log how things stand.
     Report,
     /// Somebody wants to know.

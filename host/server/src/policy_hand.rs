@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use broker::{ExplainError, Explained};
+use broker::{ExplainError, Explained, PluginLine};
 use message::{FACT_KEY_BYTES_MAX, FACT_VALUE_BYTES_MAX, Fact};
 
 use crate::core::Core;
@@ -56,6 +56,11 @@ impl PolicyHand {
     /// The latest decisions on a queue's messages, see [`broker::Broker::explain`].
     pub fn explain(&self, queue: &str) -> Result<Explained, HandError> {
         Ok(self.ask(|answer| Input::Explain(queue.to_owned(), answer))??)
+    }
+
+    /// Hands what a policy said to those who listen to its topic.
+    pub fn say(&self, line: PluginLine) -> Result<(), HandError> {
+        self.ask(|done| Input::Say(line, done))
     }
 
     fn ask<T>(&self, input: impl FnOnce(SyncSender<T>) -> Input) -> Result<T, HandError> {

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use auth::Gate;
+use broker::PluginLine;
 use bytes::Bytes;
 use message::Fact;
 use plugin::PolicyHost;
 use plugin_wasmtime::{
-    CacheStats, KeptState, KeptStore, Prepared, RecordingProgress, RecordingWish, Remark, ShadowReport, Sides,
+    CacheStats, KeptState, KeptStore, Prepared, RecordingProgress, RecordingWish, Remark, Said, ShadowReport, Sides,
     SwapEvent, Takeover, WasmHost,
 };
 use registry::{
@@ -140,9 +141,10 @@ impl Control {
     pub(crate) fn begin(self: &Arc<Control>, hand: PolicyHand) -> std::io::Result<()> {
         // Set once, here.
         let _ = self.hand.set(hand);
-        let Some(events) = self.host.events() else { return Ok(()) };
-        let control = Arc::downgrade(self);
-        std::thread::Builder::new().name("policy-control".into()).spawn(move || watch(&control, &events)).map(drop)
+        let (Some(events), Some(said)) = (self.host.events(), self.host.said()) else { return Ok(()) };
+        let (control, speaker) = (Arc::downgrade(self), Arc::downgrade(self));
+        std::thread::Builder::new().name("policy-control".into()).spawn(move || watch(&control, &events))?;
+        std::thread::Builder::new().name("policy-log".into()).spawn(move || hand_on(&speaker, &said)).map(drop)
     }
 
     /// Keeps all that policies remember, before a stop.
@@ -728,6 +730,23 @@ fn watch(control: &Weak<Control>, events: &Receiver<SwapEvent>) {
                 }
             }
             Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Hands on what policies say, until the broker is gone.
+fn hand_on(control: &Weak<Control>, said: &Receiver<Said>) {
+    for (policy, line) in said {
+        let Some(control) = control.upgrade() else { return };
+        let line = PluginLine {
+            policy: (&*policy).into(),
+            level: line.level,
+            destination: (&*line.destination).into(),
+            text: line.text,
+            at_ms: line.at_ms,
+        };
+        if control.hand().is_ok_and(|hand| hand.say(line).is_err()) {
+            return;
         }
     }
 }
