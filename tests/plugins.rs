@@ -199,6 +199,44 @@ fn a_shadow_shows_what_a_bad_candidate_would_do() {
     assert!(refused(&home, &["end-shadow", "mine"]).contains("has no shadow"));
 }
 
+/// What a candidate writes into the policy's store is its own: the next generation does not find it.
+#[test]
+fn what_a_shadow_keeps_is_its_own() {
+    let broker = Broker::start();
+    let home = broker.home.path().to_owned();
+    let imports = r#"
+        (import "jackfield:policy/state-store@0.1.0" "put" (func $put (param i32 i32 i32 i32 i32)))
+        (import "jackfield:policy/state-store@0.1.0" "get" (func $get (param i32 i32 i32)))"#;
+    let yes = "(i32.const 64)";
+    let put = "(call $put (i32.const 1024) (i32.const 5) (i32.const 1024) (i32.const 5) (i32.const 4096))";
+    let writes = guest::component_with(imports, yes, &format!("{put} {LEAVES_ALL}"));
+    // It cannot be where something is.
+    let finds = "(call $get (i32.const 1024) (i32.const 5) (i32.const 4096))
+        (if (i32.load8_u (i32.const 4096)) (then (unreachable))) (i32.const 64)";
+    let finds = guest::component_with(imports, finds, LEAVES_ALL);
+    for (name, bytes) in [("writes.wasm", writes), ("finds.wasm", finds)] {
+        std::fs::write(home.join(name), bytes).expect("a file");
+    }
+    plugin(&home, &["deploy", "mine", &stock("round-robin")]);
+    plugin(&home, &["bind", "mine", "Q"]);
+    let traffic = Traffic::start(&broker, "Q");
+    plugin(&home, &["deploy", "mine", "writes.wasm", "--shadow"]);
+    until("a comparison", || json(&home, &["shadow", "mine"])[0]["rows"].as_u64() > Some(5));
+    assert_eq!(plugin(&home, &["deploy", "mine", "finds.wasm"]), "generation 3 of mine decides\n");
+    plugin(&home, &["rollback", "mine"]);
+    // Where it decides, the next one finds it.
+    plugin(&home, &["promote", "mine"]);
+    let written = || {
+        let explained = json(&home, &["explain", "Q"]);
+        explained["decisions"].as_array().is_some_and(|all| all.iter().any(|one| one["generation"] == 2))
+    };
+    until("it to decide", written);
+    let said = plugin(&home, &["deploy", "mine", "finds.wasm"]);
+    assert!(said.contains("on Q the one before goes on: no instance can be made"), "{said}");
+    plugin(&home, &["rollback", "mine", "--generation", "1"]);
+    traffic.end();
+}
+
 /// Whether a destination takes a generation with the state of the one before, without it, or not at all is in the answer.
 #[test]
 fn a_state_that_is_not_taken_is_in_the_answer() {

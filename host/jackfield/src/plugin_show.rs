@@ -164,17 +164,13 @@ pub(crate) fn explanation(destination: &str, explained: &Explanation) -> String 
         ["when", "message", "policy", "generation", "decided by", "to consumer", "client id", "asked for", "inputs"],
         explained.decisions.iter().map(|one| {
             let given = one.given.as_ref();
-            vec![
-                moment(one.at_ms),
-                message(one),
-                one.policy.clone(),
-                one.generation.to_string(),
-                decider(&one.decided),
+            let rest = vec![
                 or_dash(given.map(|(slot, id, _)| format!("{slot} {id}"))),
                 or_dash(given.and_then(|(_, _, client)| client.clone())),
                 or_dash(one.asked),
                 one.table.clone(),
-            ]
+            ];
+            [decided(one), rest].concat()
         }),
     );
     text + &section(
@@ -201,18 +197,16 @@ fn fan_outs(decisions: &[Explained]) -> String {
         ["when", "message", "policy", "generation", "decided by", "to", "taken from", "inputs"],
         decisions.iter().map(|one| {
             let to: Vec<String> = one.copies.iter().map(|(slot, id, _)| format!("{slot} {id}")).collect();
-            vec![
-                moment(one.at_ms),
-                message(one),
-                one.policy.clone(),
-                one.generation.to_string(),
-                decider(&one.decided),
-                or_dash(some(&to.join(", "))),
-                one.withheld.to_string(),
-                one.table.clone(),
-            ]
+            let rest = vec![or_dash(some(&to.join(", "))), one.withheld.to_string(), one.table.clone()];
+            [decided(one), rest].concat()
         }),
     )
+}
+
+/// When, on what, and who.
+fn decided(one: &Explained) -> Vec<String> {
+    let decider = decider(&one.decided);
+    vec![moment(one.at_ms), message(one), one.policy.clone(), one.generation.to_string(), decider]
 }
 
 fn message(one: &Explained) -> String {

@@ -232,13 +232,7 @@ impl<F: Functions> Cell<F> {
         ready: &Ready,
         state: Option<&Kept>,
     ) -> Result<Box<Live<F>>, MakeError> {
-        let exports = &ready.exports;
-        let mut live = Live::new(runtime, &self.seat, exports)?;
-        let settings: Arc<[Setting]> = match self.settings.is_empty() {
-            true => program.settings.clone(),
-            false => program.settings.iter().chain(&self.settings).cloned().collect(),
-        };
-        live.configure(&runtime.ticker, exports, &settings)?.map_err(MakeError::Settings)?;
+        let mut live = self.configured(runtime, &self.seat, program, ready)?;
         if let Some(state) = state
             && let Err(reason) = self.hand_over(runtime, ready, &mut live, state)?
         {
@@ -247,6 +241,24 @@ impl<F: Functions> Cell<F> {
             tracing::warn!(policy, destination, reason, "policy does not take its state back and starts without");
         }
         self.seat.counters.instances_made.fetch_add(1, Ordering::Relaxed);
+        Ok(live)
+    }
+
+    /// A new instance in this seat, configured.
+    fn configured(
+        &self,
+        runtime: &Runtime,
+        seat: &Seat,
+        program: &Program,
+        ready: &Ready,
+    ) -> Result<Box<Live<F>>, MakeError> {
+        let exports = &ready.exports;
+        let mut live = Live::new(runtime, seat, exports)?;
+        let settings: Arc<[Setting]> = match self.settings.is_empty() {
+            true => program.settings.clone(),
+            false => program.settings.iter().chain(&self.settings).cloned().collect(),
+        };
+        live.configure(&runtime.ticker, exports, &settings)?.map_err(MakeError::Settings)?;
         Ok(Box::new(live))
     }
 
@@ -522,7 +534,8 @@ impl<F: Functions> keeper::Kept for Cell<F> {
             generation: program.generation,
             ..ShadowReport::default()
         };
-        match self.make(runtime, program, ready, None) {
+        let seat = Seat { memory: Arc::new(self.seat.memory.copy(&runtime.limits)), ..self.seat.clone() };
+        match self.configured(runtime, &seat, program, ready) {
             Ok(live) => {
                 let report = Arc::new(Mutex::new(report));
                 self.desk.offer_shadow(Some(NextShadow { program: program.clone(), live, report }));

@@ -94,6 +94,13 @@ impl Memory {
         Memory { store: MemoryStore::new(limits), metrics: Metrics::default() }
     }
 
+    /// The same values for one that looks on: what it writes, and what it counts, nobody else sees.
+    pub(crate) fn copy(&self, limits: &Limits) -> Memory {
+        let copy = Memory::new(limits);
+        copy.store.begin(self.store.all());
+        copy
+    }
+
     fn is_empty(&self) -> bool {
         let values = self.store.values.lock().unwrap_or_else(PoisonError::into_inner);
         values.is_empty() && self.metrics.all().is_empty()
