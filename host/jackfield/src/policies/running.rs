@@ -474,7 +474,7 @@ fn a_store_is_found_again_after_a_restart() {
             client.publish("ORDERS", "x");
             assert!(client.frame().starts_with("MESSAGE"));
             let explained = house.control.explain("ORDERS").expect("a queue");
-            decided = explained.decisions.last().map(|last| last.decided.clone().into()).unwrap_or_default();
+            decided = explained.decisions.last().map(|last| last.decided.clone()).unwrap_or_default();
             ["policy", "Trap"].contains(&&*decided)
         });
         assert_eq!(decided, expected);
