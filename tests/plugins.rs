@@ -233,6 +233,7 @@ fn what_a_shadow_keeps_is_its_own() {
     until("it to decide", written);
     let said = plugin(&home, &["deploy", "mine", "finds.wasm"]);
     assert!(said.contains("on Q the one before goes on: no instance can be made"), "{said}");
+    assert!(!said.contains("--start-empty"), "{said}");
     plugin(&home, &["rollback", "mine", "--generation", "1"]);
     traffic.end();
 }

@@ -669,16 +669,16 @@ fn receiver(given: broker::Given) -> (u32, String, Option<String>) {
 const NOBODY_LOGS_IN: &str = "nobody has to log in at this broker, so nobody is asked: name users, anonymous_access = true or \
      policies in [security] of jackfield.toml, and start it again";
 
-/// What became of a takeover on a destination, and what can be done.
+/// What became of a takeover on a destination, and what can be done where it is about the state.
 fn remarked(Remark { destination, is_taken, reason }: Remark, start_empty: bool) -> String {
-    match (is_taken, start_empty) {
-        (true, _) => format!("on {destination} it goes on without the state of the one before: {reason}"),
-        (false, true) => format!("on {destination} the one before goes on: {reason}"),
-        (false, false) => format!(
-            "on {destination} the one before goes on: {reason}; if it can do without that state, roll back and promote it with \
-             --start-empty"
-        ),
+    if is_taken {
+        return format!("on {destination} it goes on without the state of the one before: {reason}");
     }
+    let remedy = match !start_empty && reason.contains(" state") {
+        true => "; if it can do without that state, roll back and promote it with --start-empty",
+        false => "",
+    };
+    format!("on {destination} the one before goes on: {reason}{remedy}")
 }
 
 /// Gives a generation what the operator granted it.
