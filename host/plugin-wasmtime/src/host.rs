@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use plugin::auth::{AuthPolicy, Decides, Terms};
 use plugin::native::NativeHost;
 use plugin::{
-    GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin,
+    Columns, GroupAssignment, NetworkFilter, Point, PolicyError, PolicyHost, PolicyInfo, PolicyMetrics, PolicyOrigin,
     PublishRouting, QueueDispatch, SymbolTable, TopicDispatch, native,
 };
 
@@ -116,6 +116,11 @@ impl Prepared {
     /// Grants it to see passwords, if it is of the auth world and asks for them.
     pub fn grant_passwords(&self) {
         self.0.grant_passwords(true);
+    }
+
+    /// Whether a compiled generation asks to see passwords.
+    pub fn wants_passwords(&self) -> bool {
+        self.0.get().and_then(Result::ok).is_some_and(|ready| ready.columns.contains(Columns::PASSWORDS))
     }
 
     /// What a compiled generation of the auth world has a say in, or why it cannot guard.
@@ -411,6 +416,11 @@ impl WasmHost {
     /// Why a policy failed last, in the engine's words; empty if none did. For authors' tools, which run one.
     pub fn last_fault(&self) -> String {
         self.runtime.last_fault()
+    }
+
+    /// The keys and values that a policy keeps, wherever it decides.
+    pub(crate) fn stored(&self, policy: &str) -> Vec<(String, Vec<u8>)> {
+        self.runtime.memories.stored(policy)
     }
 
     /// What a policy said lately, oldest first.

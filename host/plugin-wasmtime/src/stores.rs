@@ -157,6 +157,13 @@ impl Memories {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, other, _), _| **other != *policy);
     }
 
+    /// The keys and values that a policy keeps, wherever it decides.
+    pub(crate) fn stored(&self, policy: &str) -> Vec<(String, Vec<u8>)> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let theirs = all.iter().filter(|((_, name, _), _)| &**name == policy);
+        theirs.flat_map(|(_, memory)| memory.store.all()).collect()
+    }
+
     /// The counters that policies made.
     pub(crate) fn metrics(&self) -> Vec<PolicyMetrics> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,8 @@
 //! The worlds beside queue dispatch: components that mean ill or are broken, and the stock ones against their
 //! native twins. (What all worlds share, pauses and sleep and recovery, is in `hostile.rs` and `twins.rs`.)
 
+mod world_guest;
+
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -11,81 +13,11 @@ use plugin::{
     SubscriptionRow, Verdict,
 };
 use plugin_wasmtime::{Limits, SwapEvent, Takeover, WasmHost, stock_of};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use world_guest::{GROUP, NETWORK, ROUTING, TOPIC, component};
 
 const FOREVER: &str = "(loop $again (br $again)) (unreachable)";
 const TRAP: &str = "(unreachable)";
 const LOG: &str = r#"(import "jackfield:policy/telemetry@0.1.0" "log" (func $log (param i32 i32 i32)))"#;
-
-/// Name of a world, and its functions beside `reads` with their core types.
-type WorldText = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
-
-const ROUTING: WorldText =
-    ("routing-policy", "publish-routing", &[("route", "(param i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)")]);
-const TOPIC: WorldText = ("topic-policy", "topic-dispatch", &[("plan", "(param i32) (result i32)")]);
-const GROUP: WorldText = (
-    "group-policy",
-    "group-assignment",
-    &[("assign", "(param i32) (result i32)"), ("rebalance", "(param i32) (result i32)")],
-);
-
-const NETWORK: WorldText = (
-    "network-policy",
-    "network-filter",
-    &[
-        ("filter-demand", "(param i32 i32 i32 i32 i32 i32) (result i32)"),
-        ("filter-messages", "(param i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)"),
-    ],
-);
-
-/// A component whose functions beside the lifecycle have this body; `reads` has another one. Both may use the local
-/// `$left` and `$answer`, which takes a length and answers with a list at 256. `(i32.const 64)` answers zeros.
-fn component((world, interface, functions): WorldText, imports: &str, reads: &str, body: &str) -> Vec<u8> {
-    let point = |name: &str, types: &str, body: &str| {
-        format!(r#"(func (export "jackfield:policy/{interface}@0.1.0#{name}") {types} (local $left i32) {body})"#)
-    };
-    let mut points = match interface {
-        "group-assignment" => {
-            point("rebalances", "(result i32)", "(i32.const 1)") + &point("members-changed", "(param i32 i32)", "")
-        }
-        _ => point("reads", "(result i32)", reads),
-    };
-    functions.iter().for_each(|(name, types)| points += &point(name, types, body));
-    let text = format!(
-        r#"(module
-            {imports}
-            (memory (export "memory") 2)
-            (global $free (mut i32) (i32.const 8192))
-            (func $answer (param $length i32) (result i32)
-                (i32.store (i32.const 128) (i32.const 256))
-                (i32.store (i32.const 132) (local.get $length))
-                (i32.store (i32.const 136) (i32.const 256))
-                (i32.store (i32.const 140) (i32.const 0))
-                (global.set $free (i32.const 8192))
-                (i32.const 128))
-            (func (export "cabi_realloc") (param i32 i32 i32) (param $size i32) (result i32)
-                (global.get $free)
-                (global.set $free (i32.and (i32.add (global.get $free) (i32.add (local.get $size) (i32.const 15)))
-                    (i32.const -8))))
-            (func (export "jackfield:policy/lifecycle@0.1.0#describe") (result i32) (i32.const 64))
-            (func (export "jackfield:policy/lifecycle@0.1.0#configure") (param i32 i32) (result i32) (i32.const 64))
-            (func (export "jackfield:policy/lifecycle@0.1.0#snapshot") (param i32) (result i32) (i32.const 64))
-            (func (export "jackfield:policy/lifecycle@0.1.0#restore") (param i32 i32 i32) (result i32) (i32.const 64))
-            (data (i32.const 1024) "queue://A.>")
-            {points})"#
-    );
-    let mut module = wat::parse_str(&text).expect("the text of the test is a module");
-    let mut resolve = Resolve::default();
-    let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wit");
-    let (package, _) = resolve.push_dir(wit).expect("the WIT package is well formed");
-    let world = resolve.select_world(&[package], Some(world)).expect("the world is there");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the module takes it");
-    ComponentEncoder::default()
-        .module(&module)
-        .and_then(|mut encoder| encoder.encode())
-        .expect("the module fits the world")
-}
 
 fn host_with(component: Vec<u8>) -> WasmHost {
     let host = WasmHost::new(Limits::default()).expect("the engine starts");

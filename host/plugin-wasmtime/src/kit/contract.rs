@@ -1,25 +1,33 @@
-//! The contract that every dispatch policy keeps, as checks over random traffic.
+//! The contract that every policy of a world keeps, as checks over random questions. What a world asks and which answers
+//! are right is in the files named after the worlds; see [`Questions`].
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use plugin::{ConsumerRow, Decided, DispatchBatch, LEAVE, PlanCheck, PolicyError, PolicyHost, QueueDispatch};
+use plugin::{Decided, Point, PolicyError};
 
-use crate::kit::traffic::{Headers, Traffic, absent};
+use crate::check::check;
+use crate::kit::auth::AuthQuestions;
+use crate::kit::group::GroupQuestions;
+use crate::kit::network::NetworkQuestions;
+use crate::kit::questions::{Ground, PLACE, Questions, Size};
+use crate::kit::queue::QueueQuestions;
+use crate::kit::routing::RoutingQuestions;
+use crate::kit::topic::TopicQuestions;
 use crate::{CachePlace, Limits, WasmHost};
 
-/// Seeds of the traffic.
+/// Seeds of the questions.
 const SEEDS: u64 = 8;
-/// Batches of each seed.
+/// Questions of each seed; a batch each.
 const BATCHES: usize = 300;
 /// Time of one call: the answer is judged, on a machine that may be busy.
 pub(super) const CALL_MS: u64 = 10_000;
-/// A policy that gave nothing although everything was there is asked so often again.
-const TRIES: u64 = 100;
 /// Times that a policy may try to keep the deadline.
 const DEADLINE_TRIES: u32 = 3;
 /// How long to wait for a policy that is put to sleep and woken.
 const SLEEP_PATIENCE: Duration = Duration::from_secs(60);
+/// What the policy is called while it is judged.
+pub(super) const JUDGED: &str = "judged";
 
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,226 +49,286 @@ pub struct Finding {
     pub outcome: Outcome,
 }
 
-/// Holds a component with these settings to the contract, as a broker with these limits would run it. The list ends with
-/// the first check without which the others make no sense. It is compiled several times; with a cache, once.
+/// A component with its settings, and the limits and the cache that it is run with.
+pub(super) struct Subject<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) settings: &'a [(String, String)],
+    limits: Limits,
+    /// What a call may take where that is judged, ms.
+    deadline_ms: u64,
+    cache: Option<&'a CachePlace>,
+}
+
+/// Holds a component with these settings to the contract of its world, as a broker with these limits would run it. The
+/// list ends with the first check without which the others make no sense. It is compiled several times; with a cache,
+/// once. One of the auth world is granted to see passwords.
 pub fn contract(
     bytes: &[u8],
     settings: &[(String, String)],
     limits: &Limits,
     cache: Option<&CachePlace>,
 ) -> Result<Vec<Finding>, PolicyError> {
-    let mut findings = Vec::new();
-    let deadline = limits.call_ms_max;
-    let limits = Limits { call_ms_max: CALL_MS, ..*limits };
-    let host = WasmHost::with_cache(limits, cache)?;
-    let mut tell = |check, outcome| {
-        let goes_on = !matches!(outcome, Outcome::Broken(_));
-        findings.push(Finding { check: Cow::Borrowed(check), outcome });
-        goes_on
-    };
-    let taken = host.add("judged", bytes.to_vec(), settings).and_then(|()| host.prepare("judged"));
-    let outcome = match &taken {
+    let deadline_ms = limits.call_ms_max;
+    let subject = Subject { bytes, settings, limits: Limits { call_ms_max: CALL_MS, ..*limits }, deadline_ms, cache };
+    match check(JUDGED, bytes, limits) {
+        Err(error) => Ok(vec![taken(Err(&error), bytes)]),
+        Ok(world) => match world.point {
+            Point::QueueDispatch => subject.hold::<QueueQuestions>(),
+            Point::TopicDispatch => subject.hold::<TopicQuestions>(),
+            Point::GroupAssignment => subject.hold::<GroupQuestions>(),
+            Point::PublishRouting => subject.hold::<RoutingQuestions>(),
+            Point::NetworkFilter => subject.hold::<NetworkQuestions>(),
+            Point::Auth => subject.hold::<AuthQuestions>(),
+        },
+    }
+}
+
+fn taken(outcome: Result<(), &PolicyError>, bytes: &[u8]) -> Finding {
+    let outcome = match outcome {
         Ok(()) => Outcome::Kept(format!("{} bytes", bytes.len())),
         Err(error) => Outcome::Broken(error.to_string()),
     };
-    if !tell("a broker takes it with these settings", outcome) {
-        return Ok(findings);
-    }
-    tell("it refuses settings that it does not know", refuses_unknown(&host, bytes, settings));
-    if !tell("each row has an answer, and none has to be corrected", answers(&host)?) {
-        return Ok(findings);
-    }
-    let hurried = Limits { call_ms_max: deadline, ..limits };
-    tell("it answers within the deadline", answers_in_time(bytes, settings, hurried, cache)?);
-    tell("the same questions get the same answers", repeats(&host, bytes, settings)?);
-    tell("a consumer with credit is given something", gives(&host)?);
-    tell("it goes on where it was after it slept", sleeps(bytes, settings, limits, cache)?);
-    Ok(findings)
+    Finding { check: "a broker takes it with these settings".into(), outcome }
 }
 
-fn refuses_unknown(host: &WasmHost, bytes: &[u8], settings: &[(String, String)]) -> Outcome {
-    let mut settings = settings.to_vec();
-    settings.push(("a-key-that-nobody-knows".into(), "1".into()));
-    let refused = host.add("unknown", bytes.to_vec(), &settings).and_then(|()| host.prepare("unknown"));
-    match refused {
-        Ok(()) => Outcome::Broken("it took a-key-that-nobody-knows = 1; an operator's slip would go unseen".into()),
-        Err(PolicyError::Refused { reason, .. }) => Outcome::Kept(reason),
-        Err(other) => Outcome::Broken(format!("it failed instead of refusing in words: {other}")),
+/// What kept a policy from answering, if anything did.
+pub(super) fn answered(decided: Decided) -> Result<(), String> {
+    match decided {
+        Decided::Policy => Ok(()),
+        Decided::Fallback(reason) => Err(format!("was not answered: {reason:?}")),
     }
 }
 
-/// Asks a policy about the traffic of a seed; `each` gets every plan. What went wrong, if anything did.
-fn run(
-    host: &WasmHost,
-    policy: &mut dyn QueueDispatch,
-    seed: u64,
-    mut each: impl FnMut(usize, &[u32]),
-) -> Result<(), String> {
-    let mut traffic = Traffic::new(seed, host.symbols());
-    let (mut check, mut changes, mut plan) = (PlanCheck::new(), Vec::new(), Vec::new());
-    for step in 0..BATCHES {
-        let rows = traffic.step(policy, &mut changes);
-        policy.members_changed(&changes);
-        let batch = traffic.batch(rows);
-        match policy.plan(&batch, &mut plan) {
-            Decided::Policy => {}
-            Decided::Fallback(reason) => {
-                let fault = host.last_fault();
-                let why = if fault.is_empty() { String::new() } else { format!(": {fault}") };
-                return Err(format!(
-                    "batch {step} of seed {seed} ({rows} rows) went to the native policy: {reason:?}{why}"
-                ));
+impl Subject<'_> {
+    /// The checks, in the order in which they are told.
+    fn hold<Q: Questions>(&self) -> Result<Vec<Finding>, PolicyError> {
+        let host = WasmHost::with_cache(self.limits, self.cache)?;
+        let seated = self.seat::<Q>(&host, JUDGED);
+        let mut findings = vec![taken(seated.as_ref().map(|_| ()), self.bytes)];
+        if seated.is_err() {
+            return Ok(findings);
+        }
+        let ground = Ground::new(&host, self)?;
+        let finding = |check: &'static str, outcome| Finding { check: check.into(), outcome };
+        findings.push(finding("it refuses settings that it does not know", self.refuses_unknown::<Q>(&host)));
+        let right = self.answers::<Q>(&host, &ground)?;
+        let goes_on = !matches!(right, Outcome::Broken(_));
+        findings.push(finding(Q::RIGHT, right));
+        if !goes_on {
+            return Ok(findings);
+        }
+        if Q::READS {
+            findings.push(finding("it reads what a message can have", self.reads::<Q>(&host, &ground)?));
+        }
+        findings.push(finding("it answers within the deadline", self.answers_in_time::<Q>()?));
+        findings.push(finding("the same questions get the same answers", self.repeats::<Q>(&host, &ground)?));
+        findings.extend(Q::own(self, &host, &ground)?);
+        findings.push(finding("it goes on where it was after it slept", self.sleeps::<Q>()?));
+        Ok(findings)
+    }
+
+    /// Has a host serve the component under a name.
+    fn seat<Q: Questions>(&self, host: &WasmHost, name: &str) -> Result<Q::Policy, PolicyError> {
+        host.add(name, self.bytes.to_vec(), self.settings)?;
+        host.prepare(name)?;
+        Q::policy(host, name, PLACE)
+    }
+
+    fn refuses_unknown<Q: Questions>(&self, host: &WasmHost) -> Outcome {
+        let mut settings = self.settings.to_vec();
+        settings.push(("a-key-that-nobody-knows".into(), "1".into()));
+        match (Subject { settings: &settings, ..*self }).seat::<Q>(host, "unknown") {
+            Ok(_) => Outcome::Broken("it took a-key-that-nobody-knows = 1; an operator's slip would go unseen".into()),
+            Err(PolicyError::Refused { reason, .. }) => Outcome::Kept(reason),
+            Err(other) => Outcome::Broken(format!("it failed instead of refusing in words: {other}")),
+        }
+    }
+
+    fn answers<Q: Questions>(&self, host: &WasmHost, ground: &Ground) -> Result<Outcome, PolicyError> {
+        let mut rows = 0;
+        for seed in 0..SEEDS {
+            let mut policy = Q::policy(host, JUDGED, PLACE)?;
+            let mut questions = Q::new(seed, ground);
+            let outcome = run(host, &mut questions, &mut policy, seed, |_, asked, _| rows += asked);
+            if let Err(what) = outcome {
+                return Ok(Outcome::Broken(what));
             }
         }
-        let as_given = plan.clone();
-        let corrections = check.correct(&batch, &mut plan);
-        if corrections.total() > 0 {
-            return Err(format!("batch {step} of seed {seed} ({rows} rows) was corrected: {corrections:?}"));
+        Ok(Outcome::Kept(format!("{} batches, {rows} rows", SEEDS as usize * BATCHES)))
+    }
+
+    /// The host has made sure that there are no more names than it takes, and no longer ones.
+    fn reads<Q: Questions>(&self, host: &WasmHost, ground: &Ground) -> Result<Outcome, PolicyError> {
+        let mut policy = Q::policy(host, JUDGED, PLACE)?;
+        let mut questions = Q::new(0, ground);
+        let ran = run(host, &mut questions, &mut policy, 0, |_, _, _| {});
+        let names = questions.wanted(&policy);
+        Ok(match ran {
+            Err(what) => Outcome::Broken(what),
+            Ok(()) if names.is_empty() => Outcome::Kept("no properties".to_owned()),
+            Ok(()) => match names.iter().find(|name| name.trim().is_empty()) {
+                Some(name) => {
+                    Outcome::Broken(format!("it reads a property named {name:?}, which no message has; leave it out"))
+                }
+                None => Outcome::Kept(names.into_iter().collect::<Vec<_>>().join(", ")),
+            },
+        })
+    }
+
+    /// With the time that a broker gives, which is the thread's own: another program that runs meanwhile does not count. A
+    /// machine that is very busy gets another try.
+    fn answers_in_time<Q: Questions>(&self) -> Result<Outcome, PolicyError> {
+        let limits = Limits { call_ms_max: self.deadline_ms, ..self.limits };
+        let mut why = String::new();
+        for _ in 0..DEADLINE_TRIES {
+            let host = WasmHost::with_cache(limits, self.cache)?;
+            let outcome = self.seat::<Q>(&host, JUDGED).map_err(|error| error.to_string()).and_then(|mut policy| {
+                let ground = Ground::new(&host, self).map_err(|error| error.to_string())?;
+                let mut questions = Q::new(0, &ground);
+                run(&host, &mut questions, &mut policy, 0, |_, _, _| {})?;
+                for (size, name) in [(Size::Empty, "an empty batch"), (Size::Largest, "the largest batch")] {
+                    questions.draw(size, &mut policy);
+                    put(&host, &mut questions, &mut policy)
+                        .map_err(|what| format!("{name} ({} rows) {what}", questions.rows()))?;
+                }
+                Ok(questions.rows())
+            });
+            match outcome {
+                Ok(rows) => {
+                    let ms = limits.call_ms_max;
+                    let what =
+                        format!("{BATCHES} batches within {ms} ms each, an empty one and one of {rows} rows too");
+                    return Ok(Outcome::Kept(what));
+                }
+                Err(what) => why = what,
+            }
         }
-        each(step, &as_given);
+        Ok(Outcome::Broken(format!("{why}; call_ms_max is {} ms of processor time", limits.call_ms_max)))
+    }
+
+    /// Two that are new: what one of them keeps for good the other does not know.
+    fn repeats<Q: Questions>(&self, host: &WasmHost, ground: &Ground) -> Result<Outcome, PolicyError> {
+        let described = ["once", "again"].map(|name| self.described::<Q>(host, name));
+        let [first, second] = described;
+        if first? != second? {
+            return Ok(Outcome::Broken("describe says something else each time".into()));
+        }
+        for seed in 0..SEEDS {
+            let mut answers = Vec::new();
+            let (mut first, mut second) = (Q::policy(host, "once", PLACE)?, Q::policy(host, "again", PLACE)?);
+            let (mut one, mut other) = (Q::new(seed, ground), Q::new(seed, ground));
+            let mut differs = None;
+            let outcome =
+                run(host, &mut one, &mut first, seed, |_, _, answer| answers.push(answer.clone())).and_then(|()| {
+                    run(host, &mut other, &mut second, seed, |step, _, answer| {
+                        if answers[step] != *answer {
+                            differs.get_or_insert(step);
+                        }
+                    })
+                });
+            if let Err(what) = outcome {
+                return Ok(Outcome::Broken(what));
+            }
+            if let Some(step) = differs {
+                let what = format!("batch {step} of seed {seed} was decided otherwise by a second instance");
+                let remedy = "leave chance, time and the order of hash tables out of it";
+                return Ok(Outcome::Broken(format!("{what}; {remedy}")));
+            }
+            if one.wanted(&first) != other.wanted(&second) {
+                return Ok(Outcome::Broken("what it wants to see is something else each time".into()));
+            }
+        }
+        Ok(Outcome::Kept(format!("{SEEDS} seeds, two instances")))
+    }
+
+    /// Seats it under a name, and what it says of itself there.
+    fn described<Q: Questions>(&self, host: &WasmHost, name: &str) -> Result<String, PolicyError> {
+        self.seat::<Q>(host, name)?;
+        let prepared = host.prepare_generation(name, 1, self.bytes.to_vec(), self.settings)?;
+        Ok(format!("{:?} {:?}", prepared.wants(), prepared.states()))
+    }
+
+    fn sleeps<Q: Questions>(&self) -> Result<Outcome, PolicyError> {
+        let awake = WasmHost::with_cache(self.limits, self.cache)?;
+        let (format, _) = awake.prepare_generation("probe", 1, self.bytes.to_vec(), self.settings)?.states();
+        let drowsy = WasmHost::with_cache(Limits { instances_live_max: 1, ..self.limits }, self.cache)?;
+        for host in [&awake, &drowsy] {
+            self.seat::<Q>(host, JUDGED)?;
+        }
+        let grounds = [Ground::new(&awake, self)?, Ground::new(&drowsy, self)?];
+        // Each of them wakes the other.
+        let mut pairs = Vec::new();
+        for seed in 0..3 {
+            let name = format!("{PLACE}-{seed}");
+            let questions = grounds.each_ref().map(|ground| Q::new(seed, ground));
+            pairs.push((Q::policy(&awake, JUDGED, &name)?, Q::policy(&drowsy, JUDGED, &name)?, questions));
+        }
+        let begin = Instant::now();
+        for step in 0..BATCHES / 6 {
+            for (one, other, [ones, others]) in &mut pairs {
+                ones.draw(Size::Random, one);
+                others.draw(Size::Random, other);
+                let expected = match ones.ask(one) {
+                    Ok(answer) => answer,
+                    Err(what) => return Ok(Outcome::Broken(format!("batch {step} {what}"))),
+                };
+                // What others decide meanwhile does not move the one that is judged.
+                let answer = loop {
+                    match others.ask(other) {
+                        Ok(answer) => break answer,
+                        Err(what) if begin.elapsed() > SLEEP_PATIENCE => {
+                            let stats = Q::stats(other);
+                            return Ok(Outcome::Broken(format!(
+                                "it does not wake again, batch {step} {what}: {stats:?}"
+                            )));
+                        }
+                        Err(_) => std::thread::yield_now(),
+                    }
+                };
+                if answer != expected && format == 0 {
+                    let what = "it keeps no state, so what it remembers ends with each sleep";
+                    return Ok(Outcome::NotAsked(what.to_owned()));
+                }
+                if answer != expected {
+                    let what = format!("batch {step} was decided otherwise by an instance that had slept");
+                    return Ok(Outcome::Broken(format!("{what}; have snapshot write all that it goes by")));
+                }
+            }
+        }
+        let slept: u64 = pairs.iter().map(|(_, other, _)| Q::stats(other).instances_slept).sum();
+        let lost: u64 = pairs.iter().map(|(_, other, _)| Q::stats(other).states_lost).sum();
+        Ok(match (slept, lost) {
+            (0, _) => Outcome::NotAsked("it was not put to sleep in time".into()),
+            (_, 0) => Outcome::Kept(format!("{slept} times")),
+            _ => Outcome::Broken(format!("{lost} of {slept} states were lost: snapshot or restore refused")),
+        })
+    }
+}
+
+/// Puts a policy the questions of a seed; `each` gets the number of each, its rows and its answer. What went wrong, if
+/// anything did.
+fn run<Q: Questions>(
+    host: &WasmHost,
+    questions: &mut Q,
+    policy: &mut Q::Policy,
+    seed: u64,
+    mut each: impl FnMut(usize, usize, &Q::Answer),
+) -> Result<(), String> {
+    for step in 0..BATCHES {
+        questions.draw(Size::Random, policy);
+        let answer = put(host, questions, policy)
+            .map_err(|what| format!("batch {step} of seed {seed} ({} rows) {what}", questions.rows()))?;
+        each(step, questions.rows(), &answer);
     }
     Ok(())
 }
 
-fn answers(host: &WasmHost) -> Result<Outcome, PolicyError> {
-    let mut rows = 0;
-    for seed in 0..SEEDS {
-        let mut policy = host.queue_dispatch("judged", "orders")?;
-        if let Err(what) = run(host, &mut *policy, seed, |_, plan| rows += plan.len()) {
-            return Ok(Outcome::Broken(what));
-        }
-    }
-    Ok(Outcome::Kept(format!("{} batches, {rows} rows", SEEDS as usize * BATCHES)))
-}
-
-/// With the time that a broker gives, which is the thread's own: another program that runs meanwhile does not count. A
-/// machine that is very busy gets another try.
-fn answers_in_time(
-    bytes: &[u8],
-    settings: &[(String, String)],
-    limits: Limits,
-    cache: Option<&CachePlace>,
-) -> Result<Outcome, PolicyError> {
-    let mut why = String::new();
-    for _ in 0..DEADLINE_TRIES {
-        let host = WasmHost::with_cache(limits, cache)?;
-        let prepared = host.add("judged", bytes.to_vec(), settings).and_then(|()| host.prepare("judged"));
-        let outcome = prepared.map_err(|error| error.to_string()).and_then(|()| {
-            let mut policy = host.queue_dispatch("judged", "orders").map_err(|error| error.to_string())?;
-            run(&host, &mut *policy, 0, |_, _| {})
-        });
-        match outcome {
-            Ok(()) => return Ok(Outcome::Kept(format!("{BATCHES} batches within {} ms each", limits.call_ms_max))),
-            Err(what) => why = what,
-        }
-    }
-    Ok(Outcome::Broken(format!("{why}; call_ms_max is {} ms of processor time", limits.call_ms_max)))
-}
-
-fn repeats(host: &WasmHost, bytes: &[u8], settings: &[(String, String)]) -> Result<Outcome, PolicyError> {
-    host.add("again", bytes.to_vec(), settings)?;
-    host.prepare("again")?;
-    for seed in 0..SEEDS {
-        let mut plans = Vec::new();
-        let mut first = host.queue_dispatch("judged", "orders")?;
-        let mut second = host.queue_dispatch("again", "orders")?;
-        if (first.wants(), first.properties()) != (second.wants(), second.properties()) {
-            return Ok(Outcome::Broken("describe says something else each time".into()));
-        }
-        let mut differs = None;
-        let outcome = run(host, &mut *first, seed, |_, plan| plans.push(plan.to_vec())).and_then(|()| {
-            run(host, &mut *second, seed, |step, plan| {
-                if plans[step] != plan {
-                    differs.get_or_insert(step);
-                }
-            })
-        });
-        if let Err(what) = outcome {
-            return Ok(Outcome::Broken(what));
-        }
-        if let Some(step) = differs {
-            let what = format!("batch {step} of seed {seed} was decided otherwise by a second instance");
-            return Ok(Outcome::Broken(format!("{what}; leave chance, time and the order of hash tables out of it")));
-        }
-    }
-    Ok(Outcome::Kept(format!("{SEEDS} seeds, two instances")))
-}
-
-fn gives(host: &WasmHost) -> Result<Outcome, PolicyError> {
-    let mut policy = host.queue_dispatch("judged", "orders")?;
-    let member = plugin::Member { slot: 7, client_id: "gold".into(), selector: None, is_network: false };
-    policy.members_changed(&[plugin::MemberChange::Joined(member)]);
-    let consumers = [ConsumerRow { slot: 7, credit: 10, in_flight: 0, priority: 0 }];
-    let mut plan = Vec::new();
-    for now in 0..TRIES {
-        let properties: Vec<_> = policy.properties().iter().map(|property| absent(property.form, 4)).collect();
-        let wants_pace = policy.wants().contains(plugin::Columns::ACK_INTERVAL);
-        let ack_interval = vec![0; usize::from(wants_pace)];
-        let headers = Headers::plain(policy.wants(), 4);
-        let batch = DispatchBatch {
-            properties: &properties,
-            ack_interval: &ack_interval,
-            ..headers.shown(DispatchBatch::new(now * 1_000, 4, &consumers))
-        };
-        policy.plan(&batch, &mut plan);
-        if plan.iter().any(|slot| *slot != LEAVE) {
-            return Ok(Outcome::Kept(format!("at call {}", now + 1)));
-        }
-    }
-    let what = format!("4 plain messages, one consumer with credit, and nothing given in {TRIES} calls");
-    Ok(Outcome::Broken(format!("{what}; such a queue stands still")))
-}
-
-fn sleeps(
-    bytes: &[u8],
-    settings: &[(String, String)],
-    limits: Limits,
-    cache: Option<&CachePlace>,
-) -> Result<Outcome, PolicyError> {
-    let awake = WasmHost::with_cache(limits, cache)?;
-    let (format, _) = awake.prepare_generation("probe", 1, bytes.to_vec(), settings)?.states();
-    let drowsy = WasmHost::with_cache(Limits { instances_live_max: 1, ..limits }, cache)?;
-    for host in [&awake, &drowsy] {
-        host.add("judged", bytes.to_vec(), settings)?;
-        host.prepare("judged")?;
-    }
-    // Each of them wakes the other.
-    let mut pairs = Vec::new();
-    for seed in 0..3 {
-        let name = format!("orders-{seed}");
-        let traffics = [Traffic::new(seed, awake.symbols()), Traffic::new(seed, drowsy.symbols())];
-        pairs.push((awake.queue_dispatch("judged", &name)?, drowsy.queue_dispatch("judged", &name)?, traffics));
-    }
-    let begin = Instant::now();
-    let (mut changes, mut plan, mut expected) = (Vec::new(), Vec::new(), Vec::new());
-    for step in 0..BATCHES / 6 {
-        for (one, other, [ones, others]) in &mut pairs {
-            let rows = ones.step(&**one, &mut changes);
-            one.members_changed(&changes);
-            one.plan(&ones.batch(rows), &mut expected);
-            others.step(&**other, &mut changes);
-            other.members_changed(&changes);
-            // What the native policy decides meanwhile does not move the one that is judged.
-            while other.plan(&others.batch(rows), &mut plan) != Decided::Policy {
-                if begin.elapsed() > SLEEP_PATIENCE {
-                    return Ok(Outcome::Broken(format!("it does not wake again: {:?}", other.stats())));
-                }
-                std::thread::yield_now();
-            }
-            if plan != expected && format == 0 {
-                return Ok(Outcome::NotAsked("it keeps no state, so what it remembers ends with each sleep".into()));
-            }
-            if plan != expected {
-                let what = format!("batch {step} was decided otherwise by an instance that had slept");
-                return Ok(Outcome::Broken(format!("{what}; have snapshot write all that plan goes by")));
-            }
-        }
-    }
-    let slept: u64 = pairs.iter().map(|(_, other, _)| other.stats().instances_slept).sum();
-    let lost: u64 = pairs.iter().map(|(_, other, _)| other.stats().states_lost).sum();
-    Ok(match (slept, lost) {
-        (0, _) => Outcome::NotAsked("it was not put to sleep in time".into()),
-        (_, 0) => Outcome::Kept(format!("{slept} times")),
-        _ => Outcome::Broken(format!("{lost} of {slept} states were lost: snapshot or restore refused")),
-    })
+/// Puts the question that was drawn, and judges the answer.
+fn put<Q: Questions>(host: &WasmHost, questions: &mut Q, policy: &mut Q::Policy) -> Result<Q::Answer, String> {
+    let answer = questions.ask(policy).map_err(|what| {
+        let fault = host.last_fault();
+        if fault.is_empty() { what } else { format!("{what}: {fault}") }
+    })?;
+    questions.judge(&answer)?;
+    Ok(answer)
 }

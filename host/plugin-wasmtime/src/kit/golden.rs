@@ -3,6 +3,7 @@
 use plugin::{Decided, PolicyHost};
 
 use crate::kit::contract::CALL_MS;
+use crate::kit::replay::recordable;
 use crate::kit::traffic::Traffic;
 use crate::{Limits, Recording, RecordingError, RecordingWish, WasmHost};
 
@@ -21,6 +22,7 @@ pub fn golden(
     seed: u64,
     batches: u64,
 ) -> Result<Recording, RecordingError> {
+    recordable(name, bytes, limits)?;
     let limits = Limits { call_ms_max: CALL_MS, recording_ms_max: u64::from(u32::MAX), ..*limits };
     let host = WasmHost::new(limits)?;
     host.add(RECORDED, bytes.to_vec(), settings)?;

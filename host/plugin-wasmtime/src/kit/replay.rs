@@ -19,6 +19,7 @@ use crate::program::{Program, Ready};
 use crate::recording::{Answered, Change, Recording, RecordingError, Start, Step, bytes as from_hex};
 use crate::runtime::Runtime;
 use crate::stores::Memory;
+use crate::world::World;
 use crate::{CachePlace, Limits, dispatch};
 
 /// Consumers that a difference shows at most; those named by the answers are among them.
@@ -111,11 +112,7 @@ pub fn replay(
     let most = SymbolLimits::default();
     let symbols = SymbolTable::of(SymbolLimits { symbols_max: most.symbols_max.max(highest), ..most }, texts);
     let runtime = Runtime::alone(limits, symbols, cache)?;
-    let world = check(&head.policy, bytes, &limits)?;
-    if world.point != Point::QueueDispatch {
-        let reason = format!("it is of world {} where {} is recorded", world.name, dispatch::WORLD.name);
-        return Err(PolicyError::WrongWorld { policy: head.policy.clone(), reason }.into());
-    }
+    let world = recordable(&head.policy, bytes, &limits)?;
     let told: Vec<Setting> = settings
         .unwrap_or(&head.settings)
         .iter()
@@ -125,6 +122,16 @@ pub fn replay(
     let program = Program::new(&head.policy, "replayed", origin, world, bytes, told, 0);
     let ready = program.prepare(&runtime).map_err(Clone::clone)?;
     Player::new(&runtime, &program, ready, recording)?.play()
+}
+
+/// The world of a component, if that is one whose decisions are recorded.
+pub(super) fn recordable(policy: &str, bytes: &[u8], limits: &Limits) -> Result<&'static World, PolicyError> {
+    let world = check(policy, bytes, limits)?;
+    if world.point != Point::QueueDispatch {
+        let reason = format!("it is of world {} where {} is recorded", world.name, dispatch::WORLD.name);
+        return Err(PolicyError::WrongWorld { policy: policy.to_owned(), reason });
+    }
+    Ok(world)
 }
 
 struct Player<'a> {

@@ -169,6 +169,12 @@ impl Traffic {
         rows
     }
 
+    /// Another batch of so many rows, for the consumers of the last step: each may take each.
+    pub(super) fn resize(&mut self, policy: &dyn QueueDispatch, rows: usize) {
+        self.candidates.clear();
+        self.columns(policy, rows);
+    }
+
     fn columns(&mut self, policy: &dyn QueueDispatch, rows: usize) {
         let Traffic { random, now_ms, symbols, .. } = self;
         self.ack_interval.clear();
