@@ -7,6 +7,7 @@ mod auth;
 mod auth_guest;
 mod auth_plugged;
 mod authors;
+mod contract;
 #[path = "../host/journal-sql/tests/server/mod.rs"]
 #[allow(dead_code, reason = "the crate's own tests use the rest")]
 mod database;
@@ -29,4 +30,7 @@ mod security;
 mod shadows;
 mod support;
 mod tls;
+#[path = "../host/plugin-wasmtime/tests/world_guest/mod.rs"]
+#[allow(dead_code, reason = "the crate's own tests use the rest")]
+mod world_guest;
 mod worlds;

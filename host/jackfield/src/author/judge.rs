@@ -1,24 +1,18 @@
-//! The contract and the cost of a component.
+//! The contract, and the limits that a component is judged by.
 
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::{Context, bail};
-use plugin::{PolicyHost, native};
-use plugin_wasmtime::kit::{COST_ROWS, Cost, Outcome, contract, cost};
-use plugin_wasmtime::{CachePlace, Limits, WasmHost};
+use plugin_wasmtime::kit::{Outcome, contract};
+use plugin_wasmtime::{CachePlace, Limits};
 
 use crate::author::{Bounds, Judged, folder, replay};
 use crate::config_file;
 use crate::policies::with_remedy;
 
-/// Consumers of the tables that costs are measured with.
-const CONSUMERS: [u32; 3] = [1, 8, 64];
 /// Bytes of what is compiled for one command.
 const CACHE_BYTES_MAX: u64 = 2 << 30;
-/// Time of a call while it is measured: a busy machine must not hand it to the native policy.
-const CALL_MS: u64 = 10_000;
 
 /// Limits, and whose they are.
 pub(super) struct Bounded {
@@ -76,35 +70,4 @@ pub(super) fn test(judged: &Judged, out: &mut impl Write) -> anyhow::Result<()> 
         bail!("{broken} of {} checks are not kept", findings.len());
     }
     Ok(())
-}
-
-/// Prints what the component costs beside a native policy.
-pub(super) fn bench(judged: &Judged, beside: &str, out: &mut impl Write) -> anyhow::Result<()> {
-    let (file, bytes) = folder::component(&judged.policy)?;
-    let twin = native::check("--beside", beside, &[])?;
-    let limits = limits(&judged.policy, &judged.limits)?.limits;
-    let host = WasmHost::new(Limits { call_ms_max: CALL_MS, ..limits })?;
-    let size = bytes.len();
-    let begin = Instant::now();
-    let prepared = host.add("measured", bytes, &judged.settings).and_then(|()| host.prepare("measured"));
-    prepared.map_err(|error| anyhow::anyhow!(with_remedy(&error)))?;
-    writeln!(out, "{}: {size} bytes, compiled in {} ms", file.display(), begin.elapsed().as_millis())?;
-    writeln!(out, "nanoseconds a message at {COST_ROWS:?} messages a call, the best of several runs:")?;
-    for consumers in CONSUMERS {
-        let mut policy = host.queue_dispatch("measured", "orders")?;
-        let measured = cost(&mut *policy, consumers, false).context("it failed while it was measured; see `test`")?;
-        let mut twin = twin.make(&[]).map_err(|_| anyhow::anyhow!("{beside} needs settings"))?;
-        let native = cost(&mut *twin, consumers, false).context("the native policy failed")?;
-        line(out, &format!("this one, {consumers} consumers"), measured)?;
-        line(out, &format!("native {beside}, {consumers} consumers"), native)?;
-    }
-    Ok(())
-}
-
-fn line(out: &mut impl Write, name: &str, cost: Cost) -> std::io::Result<()> {
-    write!(out, "{name:40}")?;
-    for each in cost {
-        write!(out, "{each:10.1}")?;
-    }
-    writeln!(out)
 }

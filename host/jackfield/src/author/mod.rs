@@ -1,9 +1,11 @@
 //! For whoever writes a policy: a folder to begin with, the component, the contract, the cost. None of it needs a broker.
 
+mod bench;
 mod build;
 mod folder;
 mod judge;
 mod replay;
+mod sdk;
 mod template;
 
 use std::io::Write;
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use template::Language;
+use template::{Language, World};
 
 /// What authors do.
 #[derive(Debug, Subcommand)]
@@ -20,13 +22,13 @@ pub(crate) enum AuthorCommand {
     New(New),
     /// Run the build command of a policy's folder and make a component of what it builds.
     Build(Folder),
-    /// Hold a policy to the contract that every policy keeps.
+    /// Hold a policy to the contract that every policy of its world keeps.
     Test(Judged),
     /// Measure what a policy costs, beside a native one.
     Bench(Bench),
     /// Put a recording to a policy; it is an error if anything is decided otherwise.
     Replay(Replayed),
-    /// Make a recording of random traffic, without a broker: what the policy decides now is what `test` holds it to.
+    /// Make a recording of random traffic, without a broker: what a queue policy decides now is what `test` holds it to.
     Golden(Golden),
 }
 
@@ -36,6 +38,9 @@ pub(crate) struct New {
     /// Name of the policy and of its folder: lower-case letters, digits and dashes.
     #[arg(value_parser = template::name)]
     pub(crate) name: String,
+    /// What it decides.
+    #[arg(long, value_enum, default_value = "queue")]
+    pub(crate) world: World,
     /// The language to write it in.
     #[arg(long, value_enum)]
     pub(crate) lang: Language,
@@ -128,19 +133,20 @@ pub(crate) struct Bench {
     /// Which policy.
     #[command(flatten)]
     pub(crate) judged: Judged,
-    /// The native policy to measure beside it.
-    #[arg(long, value_name = "NAME", default_value = "round-robin")]
-    pub(crate) beside: String,
+    /// The native policy to measure beside it. Without it, the one that decides as this component does if it is a stock
+    /// one, else round-robin for queues, strict-order for topics and sticky for groups.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) beside: Option<String>,
 }
 
 /// Does what is asked for; what is found goes to `out`.
 pub(crate) fn run(command: &AuthorCommand, out: &mut impl Write) -> anyhow::Result<()> {
     match command {
-        AuthorCommand::New(New { name, lang, into }) => template::write(name, *lang, into, out),
+        AuthorCommand::New(New { name, world, lang, into }) => template::write(name, *world, *lang, into, out),
         AuthorCommand::Build(Folder { folder }) => build::run(folder, out),
         AuthorCommand::Test(judged) => judge::test(judged, out),
         AuthorCommand::Replay(args) => replay::play(args, out),
         AuthorCommand::Golden(args) => replay::make(args, out),
-        AuthorCommand::Bench(Bench { judged, beside }) => judge::bench(judged, beside, out),
+        AuthorCommand::Bench(Bench { judged, beside }) => bench::run(judged, beside.as_deref(), out),
     }
 }

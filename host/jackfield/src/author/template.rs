@@ -1,4 +1,5 @@
-//! Folders to begin with: the example of each language under another name.
+//! Folders to begin with: the examples under another name. There is one in each language for queues, and one in Rust for
+//! each other world.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,11 +8,10 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use crate::author::build::WIT;
+use crate::author::sdk;
 
 /// Longest name, in bytes.
 const NAME_BYTES_MAX: usize = 64;
-/// What the examples are called.
-const EXAMPLE: &str = "home-first";
 
 /// A language with an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -28,17 +28,46 @@ pub(crate) enum Language {
     C,
 }
 
+/// What a policy decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum World {
+    /// Which consumer gets which message of a queue.
+    Queue,
+    /// Which subscriptions get a message of a topic.
+    Topic,
+    /// Which consumer owns a message group.
+    Group,
+    /// Where a message goes that is sent.
+    Routing,
+    /// What crosses to another broker.
+    Network,
+    /// Who comes in, and what they may do.
+    Auth,
+}
+
 /// The files of an example: their names and what is in them.
-type Files = &'static [(&'static str, &'static str)];
+pub(super) type Files = &'static [(&'static str, &'static str)];
+
+/// An example.
+struct Example {
+    /// What it is called.
+    name: &'static str,
+    files: Files,
+}
 
 macro_rules! files {
     ($folder:literal: $($name:literal),+) => {
         &[$(($name, include_str!(concat!("../../../../", $folder, "/", $name)))),+]
     };
 }
+pub(super) use files;
 
 const RUST: Files = files!("examples/policies/rust": "policy.toml", "Cargo.toml", "src/lib.rs");
-const SDK: Files = files!("plugins/sdk": "src/lib.rs", "src/batch.rs", "src/glue.rs", "src/property.rs", "src/settings.rs", "src/turn.rs");
+const TOPIC: Files = files!("examples/policies/topic": "policy.toml", "Cargo.toml", "src/lib.rs");
+const GROUP: Files = files!("examples/policies/group": "policy.toml", "Cargo.toml", "src/lib.rs");
+const ROUTING: Files = files!("examples/policies/routing": "policy.toml", "Cargo.toml", "src/lib.rs");
+const NETWORK: Files = files!("examples/policies/network": "policy.toml", "Cargo.toml", "src/lib.rs");
+const AUTH: Files = files!("examples/policies/auth": "policy.toml", "Cargo.toml", "src/lib.rs");
 const GO: Files = files!("examples/policies/go": "policy.toml", "go.mod", "policy.go", "jackfield.go");
 const JS: Files = files!("examples/policies/js": "policy.toml", "jackfield.toml", "package.json", "policy.js");
 const PYTHON: Files = files!("examples/policies/python": "policy.toml", "jackfield.toml", "policy.py");
@@ -46,19 +75,6 @@ const C: Files = files!("examples/policies/c": "policy.toml", "policy.c", "jackf
 
 /// What the examples decide, for `test` to hold the policy to until its author has another one.
 const GOLDEN: &str = include_str!("../../../../examples/policies/golden/home-first.recording");
-
-/// The SDK's own manifest outside of this tree.
-const SDK_MANIFEST: &str = "\
-[package]
-name = \"jackfield-policy\"
-version = \"0.1.0\"
-edition = \"2024\"
-license = \"Apache-2.0\"
-publish = false
-
-[dependencies]
-wit-bindgen = { version = \"=0.61.1\", default-features = false, features = [\"macros\", \"realloc\"] }
-";
 
 impl Language {
     fn files(self) -> Files {
@@ -69,6 +85,34 @@ impl Language {
             Language::Python => PYTHON,
             Language::C => C,
         }
+    }
+}
+
+impl World {
+    /// The word for it on the command line.
+    fn word(self) -> &'static str {
+        match self {
+            World::Queue => "queue",
+            World::Topic => "topic",
+            World::Group => "group",
+            World::Routing => "routing",
+            World::Network => "network",
+            World::Auth => "auth",
+        }
+    }
+
+    /// The example to begin with; none in a language that has no library for this world.
+    fn example(self, language: Language) -> Option<Example> {
+        let (name, files) = match self {
+            World::Queue => ("home-first", language.files()),
+            _ if language != Language::Rust => return None,
+            World::Topic => ("shed-slow", TOPIC),
+            World::Group => ("by-load", GROUP),
+            World::Routing => ("tenant-lanes", ROUTING),
+            World::Network => ("small-parcels", NETWORK),
+            World::Auth => ("own-area", AUTH),
+        };
+        Some(Example { name, files })
     }
 }
 
@@ -83,28 +127,45 @@ pub(super) fn name(text: &str) -> Result<String, String> {
 }
 
 /// Makes the folder `into`/`name`.
-pub(super) fn write(name: &str, language: Language, into: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn write(
+    name: &str,
+    world: World,
+    language: Language,
+    into: &Path,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let Some(example) = world.example(language) else {
+        let world = world.word();
+        bail!("--world {world} has a folder to begin with in Rust alone; write --lang rust");
+    };
     let folder = into.join(name);
     if folder.exists() {
         bail!("{} is there already; choose another name, or another folder by --into", folder.display());
     }
-    for (file, text) in language.files() {
-        let text = text.replace(EXAMPLE, name).replace(&EXAMPLE.replace('-', "_"), &name.replace('-', "_"));
+    for (file, text) in example.files {
+        let crate_name = |name: &str| name.replace('-', "_");
+        let text = text.replace(example.name, name).replace(&crate_name(example.name), &crate_name(name));
         // What lies in this tree lies beside the policy there.
         let text = text.replace("../../../plugins/sdk", "sdk").replace("../../../wit", "wit");
         let text = text.replace("\"../golden\"", "\"golden\"");
+        // The libraries of the other worlds are a workspace of their own.
+        let text = match world {
+            World::Queue => text,
+            _ => text.replace("[workspace]\n", "[workspace]\nexclude = [\"sdk\"]\n"),
+        };
         put(&folder, file, &text)?;
     }
-    put(&folder, &format!("golden/{name}.recording"), GOLDEN)?;
+    if world == World::Queue {
+        put(&folder, &format!("golden/{name}.recording"), GOLDEN)?;
+    }
     let wit = if language == Language::Rust { "sdk/wit" } else { "wit" };
     for (file, text) in WIT {
         put(&folder, &format!("{wit}/{file}"), text)?;
     }
-    if language == Language::Rust {
-        put(&folder, "sdk/Cargo.toml", SDK_MANIFEST)?;
-        for (file, text) in SDK {
-            put(&folder, &format!("sdk/{file}"), &text.replace("../../wit", "wit"))?;
-        }
+    match (language, world) {
+        (Language::Rust, World::Queue) => sdk::write_queue(&folder)?,
+        (Language::Rust, _) => sdk::write(&folder, world.word())?,
+        _ => {}
     }
     let here = folder.display();
     writeln!(out, "{here} is a policy; go on with")?;
@@ -114,7 +175,7 @@ pub(super) fn write(name: &str, language: Language, into: &Path, out: &mut impl 
     Ok(())
 }
 
-fn put(folder: &Path, file: &str, text: &str) -> anyhow::Result<()> {
+pub(super) fn put(folder: &Path, file: &str, text: &str) -> anyhow::Result<()> {
     let path = folder.join(file);
     let parent = path.parent().unwrap_or(folder);
     std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
