@@ -98,5 +98,5 @@ else
     echo "plugins: the kept components are by another compiler; the tests of the twins judge the fresh ones"
     cd ..
     CARGO_TARGET_DIR=$host_target JACKFIELD_STOCK_COMPONENTS=$out \
-        cargo test --locked --release -p plugin-wasmtime --test auth --test twins --test worlds
+        cargo test --locked --release -p plugin-wasmtime --test components -- auth:: twins:: worlds::
 fi

@@ -1,14 +1,13 @@
 //! The auth world: components that mean ill or are broken let nobody in, and the table of `plugins/auth-table`.
 
-mod auth_guest;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use auth_guest::{ADMIT, AuthGuest, LOGINS, MESSAGES, PASSWORDS, RIGHTS, once};
 use plugin::auth::{Action, Admission, Answer, AuthPolicy, Kind, Login, Opinion, Password, Principal, Proofs, Request};
 use plugin::{Columns, Messages, PolicyState, Scalar};
 use plugin_wasmtime::{Limits, WasmHost};
+
+use crate::auth_guest::{ADMIT, AuthGuest, LOGINS, MESSAGES, PASSWORDS, RIGHTS, once};
 
 const FOREVER: &str = "(loop $again (br $again)) (unreachable)";
 const TRAP: &str = "(unreachable)";

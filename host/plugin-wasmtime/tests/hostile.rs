@@ -1,12 +1,11 @@
 //! Components that mean ill or are broken: an answer always comes, and the host says what happened.
 
-mod guest;
-
 use std::time::{Duration, Instant};
 
-use guest::{CONSUMERS, ask, component, component_with, host_with};
 use plugin::{Decided, DispatchBatch, Fallback, PlanCheck, PolicyError, PolicyHost, PolicyState, QueueDispatch};
 use plugin_wasmtime::{Limits, WasmHost};
+
+use crate::guest::{self, CONSUMERS, ask, component, component_with, host_with};
 
 const FOREVER: &str = "(loop $again (br $again)) (unreachable)";
 const TRAP: &str = "(unreachable)";

@@ -1,16 +1,11 @@
 //! The contract as authors hold their policies to it.
 
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod auth_guest;
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod guest;
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod world_guest;
-
-use auth_guest::{AuthGuest, LOGINS, PASSWORDS, RIGHTS};
 use plugin::Point;
 use plugin_wasmtime::kit::{Outcome, contract};
 use plugin_wasmtime::{CachePlace, Limits, stock, stock_of};
+
+use crate::auth_guest::{AuthGuest, LOGINS, PASSWORDS, RIGHTS};
+use crate::{auth_guest, guest, world_guest};
 
 /// What is broken of a component, as checks and sentences.
 fn broken(bytes: &[u8]) -> Vec<(String, String)> {
@@ -41,8 +36,11 @@ fn stock_policies_keep_the_contract() {
     }
 }
 
+/// Keys with their values.
+type Settings = &'static [(&'static str, &'static str)];
+
 /// Settings of stock policies, so that each has something to decide.
-const SETTINGS: &[(Point, &str, &[(&str, &str)])] = &[
+const SETTINGS: &[(Point, &str, Settings)] = &[
     (Point::PublishRouting, "content-based", &[("to queue://EU, topic://SEEN", "region = 'eu' AND weight > 5")]),
     (Point::PublishRouting, "header-table", &[("property", "region"), ("=eu", "EU"), ("otherwise", "REST")]),
     (Point::PublishRouting, "partition-by-key", &[("partitions", "7"), ("prefix", "topic://P.")]),
@@ -72,7 +70,7 @@ fn stock_policies_of_the_other_worlds_keep_the_contract() {
     let table = include_bytes!("../../../plugins/built/auth-table.wasm").as_slice();
     let (_home, cache) = cache();
     for (point, name, bytes) in stock.chain([(Point::Auth, "auth-table", table)]) {
-        let of = |entry: &&(Point, &str, &[(&str, &str)])| (entry.0, entry.1) == (point, name);
+        let of = |entry: &&(Point, &str, Settings)| (entry.0, entry.1) == (point, name);
         let settings = SETTINGS.iter().find(of).map_or(&[][..], |(_, _, settings)| settings);
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         for settings in [Vec::new(), settings] {

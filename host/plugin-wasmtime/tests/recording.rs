@@ -1,11 +1,10 @@
 //! Recordings: taken down while a policy decides, written, read and put to components again.
 
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod guest;
-
 use plugin::{PolicyHost, QueueDispatch};
 use plugin_wasmtime::kit::{Traffic, golden, replay};
 use plugin_wasmtime::{Answered, Limits, Recording, RecordingError, RecordingWish, Start, Takeover, WasmHost, stock};
+
+use crate::guest;
 
 const ALL: RecordingWish = RecordingWish { ms: u64::MAX, batches: u64::MAX };
 

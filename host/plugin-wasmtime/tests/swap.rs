@@ -2,19 +2,17 @@
 
 #![allow(clippy::print_stdout, reason = "figures for people who ask for them with --nocapture")]
 
-#[allow(dead_code, reason = "the other tests use the rest")]
-mod guest;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use guest::{CONSUMERS, Guest};
 use plugin::{
     ConsumerRow, Corrections, Decided, DispatchBatch, Fallback, Member, MemberChange, PolicyError, PolicyHost,
     PolicyState, QueueDispatch,
 };
 use plugin_wasmtime::{Limits, Prepared, SwapEvent, Takeover, WasmHost, stock};
+
+use crate::guest::{CONSUMERS, Guest};
 
 /// Keeps a line of slots in the format of round robin and gives all rows to the first of them.
 const FIRST_IN_LINE: Guest<'_> = Guest {

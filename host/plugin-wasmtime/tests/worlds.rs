@@ -1,8 +1,6 @@
 //! The worlds beside queue dispatch: components that mean ill or are broken, and the stock ones against their
 //! native twins. (What all worlds share, pauses and sleep and recovery, is in `hostile.rs` and `twins.rs`.)
 
-mod world_guest;
-
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -13,7 +11,8 @@ use plugin::{
     SubscriptionRow, Verdict,
 };
 use plugin_wasmtime::{Limits, SwapEvent, Takeover, WasmHost, stock_of};
-use world_guest::{GROUP, NETWORK, ROUTING, TOPIC, component};
+
+use crate::world_guest::{GROUP, NETWORK, ROUTING, TOPIC, component};
 
 const FOREVER: &str = "(loop $again (br $again)) (unreachable)";
 const TRAP: &str = "(unreachable)";

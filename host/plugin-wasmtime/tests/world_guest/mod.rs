@@ -81,6 +81,7 @@ pub(crate) fn component_of(
         .and_then(|mut encoder| encoder.encode())
         .expect("the module fits the world")
 }
+
 /// Stores a number at the beginning of each of so many elements of a list at 256, `size` bytes each; `count` is the text
 /// that gives their number.
 pub(crate) fn each(count: &str, size: u32, value: i64, offset: u32) -> String {
