@@ -11,7 +11,7 @@ set -eu
 program=$(realpath "$1")
 shift
 worlds="routing auth topic group network"
-languages=${*:-c go rust $worlds python}
+languages=${*:-c go rust python $worlds}
 by_default=${*:+no}
 kept=${CARGO_TARGET_DIR:-$(dirname "$program")/..}/examples
 # The longest that all of them may take together, seconds; what does not fit is left out.
