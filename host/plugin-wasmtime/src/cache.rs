@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use aws_lc_rs::{digest, hmac, rand};
+use aws_lc_rs::{digest, hmac};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -274,7 +274,8 @@ fn read_secret(path: &Path) -> io::Result<[u8; KEY_BYTES]> {
 /// Whole or not at all, and whoever comes second takes the first one's: a master and its slave share the folder.
 fn make_secret(path: &Path) -> io::Result<()> {
     let mut key = [0; KEY_BYTES];
-    rand::fill(&mut key).map_err(|_| io::Error::other("the system gives no random bytes"))?;
+    // Of the system at once: the library's own generator takes 60 ms to begin.
+    getrandom::fill(&mut key).map_err(|_| io::Error::other("the system gives no random bytes"))?;
     let unfinished = path.with_extension(format!("new-{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     let made = file.write_all(&key).and_then(|()| file.sync_all()).and_then(|()| std::fs::hard_link(&unfinished, path));
