@@ -210,7 +210,7 @@ mod tests {
         assert!(!format!("{:?}", Secret::Hash(hash.clone())).contains(&hash.text()[20..]));
     }
 
-    /// Not a measurement of noise: an answer without hashing would be a thousand times faster.
+    /// Where one kind of name cost no hash its answer would come a thousand times faster.
     #[test]
     fn users_that_there_are_not_cost_as_much() {
         let secret = Secret::Hash(hash_password("secret").expect("a hash"));

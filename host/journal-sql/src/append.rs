@@ -120,8 +120,9 @@ impl Writer {
     async fn transaction(&self, line: &Line, session: &mut Session, plan: &Plan) -> Result<bool, Fault> {
         let proof = Proof { epoch: self.epoch, appends: self.appends, lease: self.lease.as_deref() };
         let mut ours = true;
-        for script in script::append(&line.dialect, plan, &proof) {
-            ours = script.is_proven(&session.script(&script.text).await?);
+        for mut script in script::append(&line.dialect, plan, &proof) {
+            let text = std::mem::take(&mut script.text);
+            ours = script.is_proven(&session.script(text).await?);
             if !ours {
                 break;
             }

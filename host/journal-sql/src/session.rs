@@ -114,8 +114,8 @@ impl Session {
     }
 
     /// Several statements without values; how many rows each of them touched.
-    pub(crate) async fn script(&mut self, statements: &str) -> Result<Vec<u64>, Fault> {
-        let script = sqlx::raw_sql(AssertSqlSafe(statements.to_owned()));
+    pub(crate) async fn script(&mut self, statements: String) -> Result<Vec<u64>, Fault> {
+        let script = sqlx::raw_sql(AssertSqlSafe(statements));
         let done = script.execute_many(&mut self.connection).map_ok(|done| done.rows_affected());
         Ok(done.try_collect().await?)
     }

@@ -179,8 +179,11 @@ impl Control {
     /// Keeps the stores of policies that changed since the last call.
     fn keep_stores(&self) {
         let _one_at_a_time = self.lock();
-        let stores = self.host.collect_stores().into_iter();
-        let stores = stores.filter_map(|KeptStore { point, policy, destination, values }| {
+        let stores = self.host.collect_stores();
+        if stores.is_empty() {
+            return;
+        }
+        let stores = stores.into_iter().filter_map(|KeptStore { point, policy, destination, values }| {
             let place = StorePlace { point: from_plugin(point)?, policy, destination };
             Some((place, values.into_iter().map(|(key, value)| (key, value.into())).collect()))
         });
