@@ -74,6 +74,8 @@ flags="--remap-path-prefix=$(pwd)=/plugins --remap-path-prefix=${CARGO_HOME:-$HO
 # The lists of packages and of flags are meant to be split.
 # shellcheck disable=SC2086
 if [ "$compiler" = "$debian" ]; then
+    # A panic names its file and no line: what a component is made of does not change with a comment above it.
+    flags="$flags -Zlocation-detail=file"
     RUSTC=$compiler RUSTC_BOOTSTRAP=1 RUSTFLAGS=$flags CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
         cargo build --locked --release --target "$wasm" -Zbuild-std=std,panic_abort $packages
 else
