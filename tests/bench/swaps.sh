@@ -2,11 +2,11 @@
 # swaps.sh A.wasm B.wasm [SWAPS [SECONDS]]
 # The dispatch policy of queues in use goes from A to B and back, SWAPS times in SECONDS, under the judge's persistent load:
 # 32 consumers, 1,000 message groups on each queue. Beside it 200 messages a second through a queue with the same policy, as
-# long before the swaps as during them. Prints both latencies and the judge's verdict; ends with 0 if nothing was lost,
-# doubled or out of order.
+# long before the swaps as during them. Prints both latencies, how long the queues stood still for a swap, and the judge's
+# verdict; ends with 0 if nothing was lost, doubled or out of order.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-[ $# -ge 2 ] || { sed -n '2,6p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,7p' "$0" >&2; exit 2; }
 a=$(realpath "$1") b=$(realpath "$2") swaps=${3:-100} seconds=${4:-20}
 program=${JACKFIELD:-${CARGO_TARGET_DIR:-$root/target}/release/jackfield}
 work=$(mktemp -d)
@@ -61,6 +61,12 @@ before = int(sys.argv[1])
 for p in json.load(sys.stdin)["policies"]:
     if p["name"] == "swapped":
         batches = {k: v for k, v in p["batches"].items() if v}
+        times, sum = p["swap_times"], 0
+        calls, mean, longest = times["calls"], times["nanos"] / max(1, times["calls"]) / 1e6, times["nanos_most"] / 1e6
+        for bucket in times["buckets"]:
+            sum, end = sum + bucket["calls"], bucket.get("up_to_us", float("inf")) / 1e3
+            if sum * 100 >= calls * 99: break
+        print(f"a queue stood still for a swap: {calls} times, mean {mean:.3f} ms, p99 up to {end} ms, longest {longest:.3f} ms")
         print("exchanges on queues", p["swaps"] - before, " refused", p["swaps_refused"], " undone", p["swaps_undone"], " batches", batches)' "$before"
 "$program" plugin history swapped | grep -icE 'taken back|refused' | sed 's/^/taken back or refused: /' || true
 grep -E 'confirmed|BROKEN|order|^verdict|judge' judge || cat judge

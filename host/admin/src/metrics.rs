@@ -277,6 +277,11 @@ fn policies(page: &mut Page<'_>, survey: &Survey) -> fmt::Result {
         "policy_call_seconds",
         "Processor time of calls, of those that are measured",
         of().map(|(labels, policy)| (labels, &policy.times)),
+    )?;
+    page.histograms(
+        "policy_swap_seconds",
+        "Time for which a destination waited while another generation took over, or was refused",
+        of().map(|(labels, policy)| (labels, &policy.swap_times)),
     )
 }
 

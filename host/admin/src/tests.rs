@@ -33,6 +33,7 @@ impl Numbers {
             point: "queue-dispatch".into(),
             batches: [("policy".to_owned(), 7), ("trap".to_owned(), 1)].into(),
             times: Times { calls: 3, nanos: 9_000, nanos_most: 4_000, buckets },
+            swap_times: Times { calls: 1, nanos: 2_000_000, nanos_most: 2_000_000, buckets: Vec::new() },
             ..Policy::default()
         };
         let limit = Limit { name: "limits.destinations".into(), used: 2, max: 9 };
@@ -291,6 +292,7 @@ fn metrics_are_text_that_prometheus_reads() {
         "\njackfield_destination_pending{destination=\"queue://\\\"quoted\\\\\\\"\\nline\"} 3\n",
         "\njackfield_destination_series_omitted 3\n",
         "\njackfield_policy_call_seconds_count{policy=\"round-robin\",point=\"queue-dispatch\"} 3\n",
+        "\njackfield_policy_swap_seconds_sum{policy=\"round-robin\",point=\"queue-dispatch\"} 0.002\n",
         "\njackfield_policy_call_seconds_bucket{le=\"+Inf\",policy=\"round-robin\",point=\"queue-dispatch\"} 3\n",
         "\njackfield_plugin_generation{plugin=\"mine\",digest=\"d1\"} 2\n",
         "\njackfield_plugin_shadow_rows_agreed{plugin=\"mine\"} 3\n",

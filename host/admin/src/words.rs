@@ -334,9 +334,11 @@ pub struct Policy {
     pub memory_bytes_most: u64,
     /// Processor time of its calls: of one in sixteen, of all on probation and beside a shadow.
     pub times: Times,
+    /// Time on the clock for which destinations waited while another generation took over, or was refused.
+    pub swap_times: Times,
 }
 
-/// Processor time of calls that were measured.
+/// Times of calls that were measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
     /// How many there are.

@@ -324,6 +324,7 @@ fn add_policy(policy: &mut Policy, stats: &PolicyStats) {
     policy.swaps_undone += stats.swaps_undone;
     policy.memory_bytes_most = policy.memory_bytes_most.max(stats.memory_bytes_most);
     add_times(&mut policy.times, &stats.times);
+    add_times(&mut policy.swap_times, &stats.swap_times);
 }
 
 fn add_times(sum: &mut Times, times: &CallTimes) {

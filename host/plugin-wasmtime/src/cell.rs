@@ -16,7 +16,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use plugin::{Fallback, Point, PolicyState, PolicyStats};
+use plugin::{CallTimes, Fallback, Point, PolicyState, PolicyStats};
 
 use crate::Limits;
 use crate::bindings::Setting;
@@ -62,6 +62,7 @@ pub(crate) struct Counters {
     pub(crate) swaps: AtomicU64,
     pub(crate) swaps_refused: AtomicU64,
     pub(crate) swaps_undone: AtomicU64,
+    swap_times: Mutex<CallTimes>,
     /// Of all instances of the seat, those of a shadow and of a warm generation included.
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) memory_bytes_most: AtomicU64,
@@ -480,6 +481,7 @@ impl<F: Functions> Cell<F> {
         stats.swaps = counters.swaps.load(Ordering::Relaxed);
         stats.swaps_refused = counters.swaps_refused.load(Ordering::Relaxed);
         stats.swaps_undone = counters.swaps_undone.load(Ordering::Relaxed);
+        stats.swap_times = *counters.swap_times.lock().unwrap_or_else(PoisonError::into_inner);
         stats.memory_bytes = counters.memory_bytes.load(Ordering::Relaxed);
         stats.memory_bytes_most = counters.memory_bytes_most.load(Ordering::Relaxed);
         stats.state = match program.get() {

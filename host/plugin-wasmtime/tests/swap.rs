@@ -157,6 +157,7 @@ fn the_state_goes_from_one_component_to_another() {
     assert_eq!(ask(&mut house, 4), [2, 3, 1, 2]);
     let stats = house.policy.stats();
     assert_eq!((stats.generation, stats.swaps, stats.states_lost, stats.batches_fallback()), (3, 2, 0, 0));
+    assert_eq!(stats.swap_times.buckets().map(|(_, swaps)| swaps).sum::<u64>(), 2, "each is measured once");
     until(|| house.host.stats().instances_live == 1);
 }
 

@@ -141,6 +141,8 @@ pub struct PolicyStats {
     pub memory_bytes_most: u64,
     /// Processor time of calls to `plan`: of one in sixteen, of all while somebody looks closer.
     pub times: CallTimes,
+    /// Time on the clock for which the destination waited while another generation took over, or was refused.
+    pub swap_times: CallTimes,
 }
 
 impl PolicyStats {
@@ -184,6 +186,7 @@ impl PolicyStats {
         self.corrected += other.corrected;
         self.memory_bytes_most = self.memory_bytes_most.max(other.memory_bytes_most);
         self.times.merge(&other.times);
+        self.swap_times.merge(&other.swap_times);
     }
 
     /// Batches that the native twin decided although the policy was asked for.

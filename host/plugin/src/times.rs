@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Upper ends of the buckets, microseconds; the last bucket has none.
 const BOUNDS_US: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
 
-/// Processor time of calls that were measured. Each is in exactly one bucket.
+/// Times of calls that were measured. Each is in exactly one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CallTimes {
     counts: [u64; BOUNDS_US.len() + 1],

@@ -1,7 +1,7 @@
 //! How another generation takes over at a cell, and how the one before comes back; `swap.rs` has the desk where they wait.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::{Boundary, Cell, Inner, Legacy, MakeError, Slot};
@@ -35,7 +35,10 @@ impl<F: Functions> Cell<F> {
             // Where enough are told already, or nobody listens any more, the log has it.
             let _ = told.try_send(Remark { destination, is_taken, reason });
         };
-        match self.exchange(runtime, &mut inner, next) {
+        let begun = Instant::now();
+        let outcome = self.exchange(runtime, &mut inner, next);
+        self.seat.counters.swap_times.lock().unwrap_or_else(PoisonError::into_inner).add(begun.elapsed());
+        match outcome {
             Ok(lost) => {
                 lost.iter().for_each(|reason| remark(true, reason));
                 Boundary::TookOver { program, on_probation: takeover.probation }
