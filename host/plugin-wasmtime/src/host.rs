@@ -323,9 +323,10 @@ impl WasmHost {
         self.runtime.memories.begin(stores, &self.runtime.limits);
     }
 
-    /// The stores that changed since the last call, whole; an empty one has been emptied.
-    pub fn collect_stores(&self) -> Vec<KeptStore> {
-        self.runtime.memories.collect()
+    /// Gives `keep` the stores that changed since they were last kept, whole, if there are any; an empty one has been emptied.
+    /// It says whether they are kept now; if not they come again with the next call.
+    pub fn keep_stores(&self, keep: impl FnOnce(Vec<KeptStore>) -> bool) {
+        self.runtime.memories.keep(keep);
     }
 
     /// Has a generation decide for its policy: at once for new destinations, at the next batch boundary for those that

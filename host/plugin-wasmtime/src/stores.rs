@@ -139,17 +139,26 @@ impl Memories {
         }
     }
 
-    /// The stores that changed since they were collected last.
-    pub(crate) fn collect(&self) -> Vec<KeptStore> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = all.iter().filter(|(_, memory)| memory.store.changed.swap(false, Ordering::Relaxed));
-        let kept = changed.map(|((point, policy, destination), memory)| KeptStore {
+    /// Gives the stores that changed since they were last kept, if there are any, to whom keeps them; what that one says it did
+    /// not keep comes again.
+    pub(crate) fn keep(&self, keep: impl FnOnce(Vec<KeptStore>) -> bool) {
+        let is_changed = |(_, memory): &(&Place, &Arc<Memory>)| memory.store.changed.swap(false, Ordering::Relaxed);
+        let changed: Vec<(Place, Arc<Memory>)> = {
+            let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().filter(is_changed).map(|(place, memory)| (place.clone(), memory.clone())).collect()
+        };
+        if changed.is_empty() {
+            return;
+        }
+        let kept = changed.iter().map(|((point, policy, destination), memory)| KeptStore {
             point: *point,
             policy: policy.to_string(),
             destination: destination.to_string(),
             values: memory.store.all(),
         });
-        kept.collect()
+        if !keep(kept.collect()) {
+            changed.iter().for_each(|(_, memory)| memory.store.changed.store(true, Ordering::Relaxed));
+        }
     }
 
     /// Forgets what a policy kept, for the next one of that name; who uses it now goes on with it.
@@ -260,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_is_collected_when_it_changed() {
+    fn a_store_is_kept_when_it_changed_and_again_if_that_failed() {
         let (limits, memories) = (Limits::default(), Memories::default());
         let place = (Point::QueueDispatch, "mine".into(), "orders".into());
         let kept = |values: &[(&str, u8)]| KeptStore {
@@ -269,9 +278,17 @@ mod tests {
             destination: "orders".into(),
             values: values.iter().map(|(key, value)| ((*key).to_owned(), vec![*value])).collect(),
         };
+        let collect = |is_kept: bool| {
+            let mut found = Vec::new();
+            memories.keep(|stores| {
+                found = stores;
+                is_kept
+            });
+            found
+        };
         memories.begin(vec![kept(&[("a", 1)])], &limits);
         let memory = memories.of(place.0, &place.1, &place.2, &limits);
-        assert_eq!((memory.store.get("a"), memories.collect()), (Some(vec![1]), vec![]));
+        assert_eq!((memory.store.get("a"), collect(true)), (Some(vec![1]), vec![]));
         for (key, value, found) in [
             ("a", Some(1), vec![]),
             ("a", Some(2), vec![kept(&[("a", 2)])]),
@@ -284,7 +301,9 @@ mod tests {
                 Some(value) => memory.store.put(key, vec![value]).expect("it fits"),
                 None => memory.store.delete(key),
             }
-            assert_eq!(memories.collect(), found, "{key} {value:?}");
+            assert_eq!(collect(false), found, "{key} {value:?}");
+            assert_eq!(collect(true), found, "{key} {value:?}, once more");
+            assert_eq!(collect(true), [], "{key} {value:?}, after it was kept");
         }
         memories.forget("mine");
         assert!(!Arc::ptr_eq(&memory, &memories.of(place.0, &place.1, &place.2, &limits)));

@@ -11,17 +11,15 @@ use broker::PluginLine;
 use bytes::Bytes;
 use message::Fact;
 use plugin::PolicyHost;
-use plugin_wasmtime::{
-    CacheStats, KeptState, KeptStore, Prepared, RecordingProgress, RecordingWish, Remark, Said, ShadowReport, Sides,
-    SwapEvent, Takeover, WasmHost,
-};
+use plugin_wasmtime::{CacheStats, KeptState, KeptStore, Prepared, RecordingWish, Said, SwapEvent, Takeover, WasmHost};
 use registry::{
-    Bound, Change, ControlError, Deploy, Digest, Done, Explained, ExplainedOwner, Explanation, Generation, History,
-    Listed, ListedGeneration, LogLine, PASSWORDS, Place, PlugIn, Point, PolicyControl, RecordWish, Recorded, Registry,
-    RegistryError, Running, ShadowFindings, State, StorePlace, Trouble, Turned, Wish,
+    Bound, Change, ControlError, Deploy, Done, Explanation, History, Listed, LogLine, PASSWORDS, Place, Point,
+    PolicyControl, RecordWish, Recorded, Registry, RegistryError, Running, ShadowFindings, State, StorePlace, Trouble,
+    Turned, Wish,
 };
 use server::{HandError, PolicyHand};
 
+use super::answers::{found, listed, recorded, remarked, told};
 use super::doors::Doors;
 use super::{NATIVE, with_remedy};
 use crate::config::{NATIVE_AUTH, Security};
@@ -179,27 +177,31 @@ impl Control {
     /// Keeps the stores of policies that changed since the last call.
     fn keep_stores(&self) {
         let _one_at_a_time = self.lock();
-        let stores = self.host.collect_stores();
-        if stores.is_empty() {
-            return;
-        }
-        let stores = stores.into_iter().filter_map(|KeptStore { point, policy, destination, values }| {
-            let place = StorePlace { point: from_plugin(point)?, policy, destination };
-            Some((place, values.into_iter().map(|(key, value)| (key, value.into())).collect()))
+        self.host.keep_stores(|stores| {
+            let stores = stores.into_iter().filter_map(|KeptStore { point, policy, destination, values }| {
+                let place = StorePlace { point: from_plugin(point)?, policy, destination };
+                Some((place, values.into_iter().map(|(key, value)| (key, value.into())).collect()))
+            });
+            let mut next = self.look();
+            let facts = next.keep_stores(stores.collect()).facts;
+            self.keep_what_is_remembered(next, facts)
         });
-        let mut next = self.look();
-        let facts = next.keep_stores(stores.collect()).facts;
-        self.keep_what_is_remembered(next, facts);
     }
 
-    /// The registry as it is with these facts, once they are durable.
-    fn keep_what_is_remembered(&self, next: Registry, facts: Vec<Fact>) {
+    /// The registry as it is with these facts, once they are durable; false if they are not.
+    fn keep_what_is_remembered(&self, next: Registry, facts: Vec<Fact>) -> bool {
         if facts.is_empty() {
-            return;
+            return true;
         }
         match self.keep(facts) {
-            Ok(()) => self.publish(next),
-            Err(error) => tracing::debug!(%error, "what policies remember was not kept"),
+            Ok(()) => {
+                self.publish(next);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "what policies remember was not kept");
+                false
+            }
         }
     }
 
@@ -584,105 +586,9 @@ impl PolicyControl for Control {
     }
 }
 
-fn recorded(progress: RecordingProgress) -> Recorded {
-    let RecordingProgress { destination: queue, policy, batches, bytes, is_over } = progress;
-    Recorded { queue, policy, batches, bytes, is_over }
-}
-
-fn listed(name: &str, plug_in: &PlugIn, (states, state_bytes): (u64, u64)) -> Listed {
-    let generation = |generation: &Generation| ListedGeneration {
-        number: generation.number,
-        digest: Digest::to_string(&generation.digest),
-        bytes: generation.bytes,
-        world: generation.world.clone(),
-        settings: generation.settings.clone(),
-        grants: generation.grants.clone(),
-        deployed_ms: generation.deployed_ms,
-        withdrawn: generation.withdrawn.clone(),
-    };
-    Listed {
-        name: name.to_owned(),
-        active: plug_in.active,
-        previous: plug_in.previous,
-        shadow: plug_in.shadow,
-        generations: plug_in.generations.iter().map(generation).collect(),
-        states,
-        state_bytes,
-    }
-}
-
-fn found(report: ShadowReport) -> ShadowFindings {
-    let rows = report.rows.max(1);
-    let consumer = |(slot, client_id, sides): (u32, String, Sides)| (slot, client_id, sides.active, sides.shadow);
-    ShadowFindings {
-        destination: report.destination,
-        generation: report.generation,
-        batches: report.batches,
-        batches_skipped: report.batches_skipped,
-        rows: report.rows,
-        rows_agreed: report.rows_agreed,
-        agreement_percent: report.rows_agreed as f64 * 100.0 / rows as f64,
-        corrected: report.corrected,
-        nanos_per_row: (report.nanos.active / rows, report.nanos.shadow / rows),
-        rows_left: (report.rows_left.active, report.rows_left.shadow),
-        moves: (report.moves.active, report.moves.shadow),
-        consumers: report.consumers.into_iter().map(consumer).collect(),
-        ended: report.ended,
-    }
-}
-
-fn told(decision: broker::Decision) -> Explained {
-    Explained {
-        at_ms: decision.at_ms,
-        sequence: decision.sequence,
-        message_id: decision.message_id,
-        policy: decision.policy.to_string(),
-        generation: decision.generation,
-        decided: decider(decision.decided),
-        asked: decision.asked,
-        given: decision.given.map(receiver),
-        table: format!("{:016x}", decision.table),
-        group: decision.group.map(|owner| ExplainedOwner {
-            at_ms: owner.at_ms,
-            group: owner.group.to_string(),
-            slot: owner.slot,
-            policy: owner.policy.to_string(),
-            generation: owner.generation,
-            decided: decider(owner.decided),
-            table: format!("{:016x}", owner.table),
-        }),
-        copies: decision.copies.into_iter().map(receiver).collect(),
-        withheld: decision.withheld,
-    }
-}
-
-/// `policy`, or why its native twin decided.
-fn decider(decided: plugin::Decided) -> String {
-    match decided {
-        plugin::Decided::Policy => "policy".to_owned(),
-        plugin::Decided::Fallback(fallback) => format!("{fallback:?}"),
-    }
-}
-
-fn receiver(given: broker::Given) -> (u32, String, Option<String>) {
-    (given.slot, given.consumer, given.client_id.map(|id| id.to_string()))
-}
-
 /// What is wrong where an auth policy is bound and the configuration lets everybody in, and what to do.
 const NOBODY_LOGS_IN: &str = "nobody has to log in at this broker, so nobody is asked: name users, anonymous_access = true or \
      policies in [security] of jackfield.toml, and start it again";
-
-/// What became of a takeover on a destination, and what can be done where it is about the state.
-fn remarked(Remark { destination, is_taken, reason }: Remark, start_empty: bool) -> String {
-    if is_taken {
-        return format!("on {destination} it goes on without the state of the one before: {reason}");
-    }
-    let remedy = match !start_empty && reason.contains(" state") {
-        true => "; if it can do without that state, roll back and promote it with --start-empty",
-        false => "",
-    };
-    format!("on {destination} the one before goes on: {reason}{remedy}")
-}
 
 /// Gives a generation what the operator granted it.
 fn grant(made: &Prepared, grants: &[String]) {

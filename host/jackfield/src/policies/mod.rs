@@ -1,5 +1,6 @@
 //! The policies of this program: the stock ones as components, and their native twins by `native:` in front.
 
+mod answers;
 mod control;
 mod doors;
 mod folder;
