@@ -1,49 +1,73 @@
-//! One append, one transaction; and what to do when the database does not say what became of it.
+//! How an append gets into the database, in two steps, and what to do when the database does not say what became of one.
 //!
 //! ```text
-//!  begin
-//!  count this append            only if the journal is still ours and this one is not counted yet
-//!  rows that go, rows that come
-//!  prove the lease              only if it is still ours
-//!  ------------------------------ the server has answered
-//!  commit
+//!  keep      one row with all records of the append       the receipt waits for this
+//!
+//!  settle    begin                                        later, for many appends at once
+//!            count them                  only if the journal is still ours and these are not counted yet
+//!            rows that go, rows that come, the rows of the appends go
+//!            prove the lease             only if it is still ours
+//!            --------------------------- the server has answered
+//!            commit
 //! ```
 //!
-//! The count makes a repetition harmless: a transaction whose commit was not answered is either counted, and then it is
-//! done, or not, and then nothing of it is there. One that is still on its way holds the row, so that the repetition waits
-//! for its end before it is refused or goes through.
+//! To keep an append is one statement, and its sync is all that it costs: what its records are, the tables need not know
+//! before a reader asks for them. Most messages are taken before their appends are settled, and leave nothing to be
+//! written. An append that is large is settled at once, with all before it.
+//!
+//! Appends are numbered, each number is a row once and for all, and an epoch begins with a row of its own that stays for
+//! ever. So whoever was displaced finds his next number taken: his append cannot be kept, whenever it arrives. The count in
+//! the journal's row does the same for what settles.
+//!
+//! A repetition is harmless. An append that was not answered is there, word by word, or is not; a transaction that was not
+//! answered is either counted, and then it is done, or not, and then nothing of it is there. One that is still on its way
+//! holds its row, so that the repetition waits for its end before it is refused or goes through.
 
-use std::time::{Duration, Instant};
-
-use tokio::time::sleep;
+use std::time::Duration;
 
 use crate::fault::{Fault, Verdict};
+use crate::outage::Outage;
 use crate::plan::Plan;
 use crate::script::{self, Proof};
-use crate::session::{Line, Session, unsigned, within};
+use crate::session::{Line, Session, Value, number, optional_bytes, unsigned, within};
 
 /// Longest time for one transaction.
 pub(crate) const TRANSACTION_MAX: Duration = Duration::from_secs(60);
-/// Between two tries, at first …
-const PAUSE_MIN: Duration = Duration::from_millis(20);
-/// … and later.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How often people are told that it is still tried.
-const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// Who appends.
+/// Who writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
     pub(crate) epoch: u64,
-    /// Appends that are stored.
-    pub(crate) appends: u64,
-    /// Holder of the lease that each append has to prove.
+    /// Holder of the lease that each transaction has to prove.
     pub(crate) lease: Option<String>,
     /// How long it is tried.
     pub(crate) outage_max: Duration,
 }
 
-/// How an append ended that is not stored.
+/// What is written in one transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work<'a> {
+    /// An append becomes a row.
+    Keep {
+        /// The first is 1.
+        number: u64,
+        /// All its records, as [`journal::format::encode_append`] writes them.
+        value: &'a [u8],
+    },
+    /// Appends are settled.
+    Settle {
+        /// Those up to here are settled before …
+        from: u64,
+        /// … and up to here afterwards.
+        to: u64,
+        /// Which of them are rows.
+        kept: &'a [u64],
+        /// What they come to.
+        plan: &'a Plan,
+    },
+}
+
+/// How it ended when it is not stored.
 #[derive(Debug)]
 pub(crate) enum Failed {
     /// Somebody else has the journal.
@@ -58,25 +82,34 @@ impl From<Fault> for Failed {
     }
 }
 
+impl Work<'_> {
+    fn what_is_not_done(&self) -> &'static str {
+        match self {
+            Work::Keep { .. } => "does not take an append, so replies wait",
+            Work::Settle { .. } => "does not settle appends",
+        }
+    }
+}
+
 impl Writer {
-    /// Stores the rows, for as long as it takes.
-    pub(crate) async fn append(&self, line: &Line, plan: &Plan) -> Result<(), Failed> {
-        let mut outage = Outage::new(self.outage_max, "does not take an append, so replies wait");
+    /// Stores it, for as long as it takes.
+    pub(crate) async fn write(&self, line: &Line, work: Work<'_>) -> Result<(), Failed> {
+        let mut outage = Outage::new(self.outage_max, work.what_is_not_done());
         loop {
             // What became of the try before is known before the next one begins.
             let done = match outage.began {
-                Some(_) => self.look(line).await,
+                Some(_) => self.look(line, work).await,
                 None => Ok(false),
             };
             let fault = match done {
                 Ok(true) => break,
                 Err(Failed::Fault(fault)) => fault,
                 Err(displaced) => return Err(displaced),
-                Ok(false) => match self.attempt(line, plan).await {
+                Ok(false) => match self.attempt(line, work).await {
                     Ok(true) => break,
                     Err(fault) if fault.verdict() != Verdict::Never => fault,
-                    // Counted already, or no longer ours, or rows of either are in the way: one more look tells.
-                    refused => match (self.look(line).await, refused) {
+                    // Stored already, or no longer ours, or rows of either are in the way: one more look tells.
+                    refused => match (self.look(line, work).await, refused) {
                         (Ok(true), _) => break,
                         (Err(displaced @ Failed::Displaced(_)), _) => return Err(displaced),
                         (_, Err(fault)) | (Err(Failed::Fault(fault)), Ok(_)) => fault,
@@ -93,108 +126,71 @@ impl Writer {
         Ok(())
     }
 
-    /// Whether this append is counted.
-    async fn look(&self, line: &Line) -> Result<bool, Failed> {
+    /// Whether it is stored.
+    async fn look(&self, line: &Line, work: Work<'_>) -> Result<bool, Failed> {
         let mut taken = line.take().await?;
-        let statement = line.dialect.journal_row();
-        let rows = within(TRANSACTION_MAX, taken.session.query(&statement, Vec::new())).await?;
+        let statement = line.dialect.journal_with_append();
+        let asked = match work {
+            Work::Keep { number, .. } => number,
+            Work::Settle { .. } => 0,
+        };
+        let rows = within(TRANSACTION_MAX, taken.session.query(&statement, vec![asked.into()])).await?;
         let Some(row) = rows.first() else {
             return Err(Failed::Displaced("its row in the database was removed".into()));
         };
-        let (epoch, appends) = (unsigned(row, 1)?, unsigned(row, 2)?);
+        let (epoch, settled) = (unsigned(row, 0)?, unsigned(row, 1)?);
+        let (of_epoch, found) = (number(row, 2)?, optional_bytes(row, 3)?);
         taken.keep();
-        match (epoch == self.epoch, appends.checked_sub(self.appends)) {
-            (true, Some(0)) => Ok(false),
-            (true, Some(1)) => Ok(true),
-            _ => Err(Failed::Displaced(format!("another broker opened it and began epoch {epoch}"))),
+        if epoch != self.epoch {
+            return Err(Failed::Displaced(format!("another broker opened it and began epoch {epoch}")));
+        }
+        match work {
+            Work::Keep { number, value } => match found {
+                None => Ok(false),
+                Some(found) if found == value && u64::try_from(of_epoch) == Ok(epoch) => Ok(true),
+                // One that was given up, and came through after all.
+                Some(_) => Err(Failed::Displaced(format!("append {number} is there already, and is another one"))),
+            },
+            Work::Settle { from, .. } if settled == from => Ok(false),
+            Work::Settle { to, .. } if settled == to => Ok(true),
+            Work::Settle { to, .. } => {
+                Err(Failed::Displaced(format!("{settled} appends are settled, which should have been {to}")))
+            }
         }
     }
 
-    async fn attempt(&self, line: &Line, plan: &Plan) -> Result<bool, Fault> {
+    async fn attempt(&self, line: &Line, work: Work<'_>) -> Result<bool, Fault> {
         let mut taken = line.take().await?;
-        let stored = within(TRANSACTION_MAX, self.transaction(line, &mut taken.session, plan)).await?;
+        let session = &mut taken.session;
+        let stored = match work {
+            Work::Keep { number, value } => within(TRANSACTION_MAX, self.keep(line, session, number, value)).await?,
+            Work::Settle { from, to, kept, plan } => {
+                let proof = Proof { epoch: self.epoch, from, to, lease: self.lease.as_deref() };
+                let scripts = script::settle(&line.dialect, plan, kept, &proof);
+                within(TRANSACTION_MAX, transaction(session, scripts)).await?
+            }
+        };
         taken.keep();
         Ok(stored)
     }
 
-    async fn transaction(&self, line: &Line, session: &mut Session, plan: &Plan) -> Result<bool, Fault> {
-        let proof = Proof { epoch: self.epoch, appends: self.appends, lease: self.lease.as_deref() };
-        let mut ours = true;
-        for mut script in script::append(&line.dialect, plan, &proof) {
-            let text = std::mem::take(&mut script.text);
-            ours = script.is_proven(&session.script(text).await?);
-            if !ours {
-                break;
-            }
-        }
-        session.raw(if ours { "COMMIT" } else { "ROLLBACK" }).await?;
-        Ok(ours)
+    async fn keep(&self, line: &Line, session: &mut Session, number: u64, value: &[u8]) -> Result<bool, Fault> {
+        let mut values = vec![Value::from(number), Value::from(self.epoch), Value::Bytes(value.to_vec())];
+        values.extend(self.lease.clone().map(Value::Text));
+        let statement = line.dialect.keep_append(self.lease.is_some());
+        Ok(session.execute(&statement, values).await? == 1)
     }
 }
 
-/// The last value again and again up to the next power of two, since statements are prepared for few numbers of values: to ask
-/// for one twice does no harm.
-pub(crate) fn padded<T>(values: &[T]) -> impl Iterator<Item = &T> {
-    values.iter().chain(values.last().into_iter().cycle()).take(values.len().next_power_of_two())
-}
-
-/// A time in which the database does not do what it is asked for.
-pub(crate) struct Outage {
-    max: Duration,
-    /// What it does not do, for people.
-    what: &'static str,
-    began: Option<Instant>,
-    told: Option<Instant>,
-    pause: Duration,
-    tries: u32,
-}
-
-impl Outage {
-    /// One that may last so long.
-    pub(crate) fn new(max: Duration, what: &'static str) -> Outage {
-        Outage { max, what, began: None, told: None, pause: PAUSE_MIN, tries: 0 }
-    }
-
-    /// Waits before the next try; the fault itself where there is none.
-    pub(crate) async fn wait(&mut self, fault: Fault, line: &Line) -> Result<(), Fault> {
-        let began = *self.began.get_or_insert_with(Instant::now);
-        if fault.verdict() != Verdict::Again || began.elapsed() >= self.max {
-            return Err(fault);
-        }
-        self.tries += 1;
-        // What one more try puts right is not worth a line.
-        if self.tries > 1 && self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
-            self.told = Some(Instant::now());
-            tracing::warn!(
-                "database {} {}: {fault}; {}. It is tried again, for {} s more at most",
-                line.address,
-                self.what,
-                fault.remedy(line.address.kind()),
-                self.max.saturating_sub(began.elapsed()).as_secs()
-            );
-        }
-        sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-        Ok(())
-    }
-
-    /// It has done it.
-    pub(crate) fn end(&self, line: &Line) {
-        if let (Some(began), Some(_)) = (self.began, self.told) {
-            let (ms, tries) = (began.elapsed().as_millis(), self.tries);
-            tracing::info!("database {} is back, after {ms} ms and {tries} tries more", line.address);
+async fn transaction(session: &mut Session, scripts: Vec<script::Script>) -> Result<bool, Fault> {
+    let mut ours = true;
+    for mut script in scripts {
+        let text = std::mem::take(&mut script.text);
+        ours = script.is_proven(&session.script(text).await?);
+        if !ours {
+            break;
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_are_padded_with_themselves() {
-        for (rows, expected) in [(vec![1], vec![1]), (vec![1, 2, 3], vec![1, 2, 3, 3]), (vec![], vec![])] {
-            assert_eq!(padded(&rows).copied().collect::<Vec<_>>(), expected);
-        }
-    }
+    session.raw(if ours { "COMMIT" } else { "ROLLBACK" }).await?;
+    Ok(ours)
 }

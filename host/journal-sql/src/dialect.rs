@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::address::Kind;
 use crate::keys::ID_BYTES;
 use crate::plan::Plan;
+use crate::script::Proof;
 
 /// A table with its columns, the first of which make its key.
 pub(crate) struct Table {
@@ -35,6 +36,11 @@ pub(crate) const JOURNAL: Table = Table {
         ("next_log", Column::Number),
         ("clean_stop", Column::Number),
     ],
+    key_columns: 1,
+};
+pub(crate) const APPENDS: Table = Table {
+    name: "appends",
+    columns: &[("number", Column::Number), ("epoch", Column::Number), ("value", Column::Bytes)],
     key_columns: 1,
 };
 pub(crate) const BODIES: Table = Table {
@@ -126,7 +132,8 @@ impl Dialect {
 
     /// Bytes that our tables take.
     pub(crate) fn size(&self) -> String {
-        let tables = [JOURNAL, BODIES, ENTRIES, FACTS].map(|table| format!("'{}'", self.table(&table))).join(", ");
+        let tables =
+            [JOURNAL, APPENDS, BODIES, ENTRIES, FACTS].map(|table| format!("'{}'", self.table(&table))).join(", ");
         match self.kind {
             Kind::Postgres => format!(
                 "SELECT CAST(COALESCE(SUM(pg_total_relation_size(c.oid)), 0) AS BIGINT) FROM pg_catalog.pg_class c \
@@ -228,15 +235,39 @@ impl Dialect {
         }
     }
 
-    /// Counts an append, if this is still the journal of who counted the one before.
-    pub(crate) fn count_append(&self, plan: &Plan, epoch: u64, appends: u64) -> String {
+    /// What a new table is told after it was made. It may fail: not all servers of a kind know it.
+    pub(crate) fn tune(&self, table: &Table) -> Option<String> {
+        // To compress what is read once at most is time lost.
+        let is_for = self.kind == Kind::Postgres && table.name == APPENDS.name;
+        is_for.then(|| format!("ALTER TABLE {} ALTER COLUMN value SET STORAGE EXTERNAL", self.table(table)))
+    }
+
+    /// Keeps an append, if its number is not taken yet, and with the lease of this holder.
+    pub(crate) fn keep_append(&self, with_lease: bool) -> String {
+        if !with_lease {
+            return self.insert_one(&APPENDS);
+        }
         format!(
-            "UPDATE {} SET appends = appends + 1, next_sequence = {}, next_log = {}, clean_stop = {} \
-             WHERE id = 1 AND epoch = {epoch} AND appends = {appends}",
+            "INSERT INTO {} (number, epoch, value) SELECT {} FROM {} WHERE id = 1 AND holder = {}",
+            self.table(&APPENDS),
+            self.places(1, 3),
+            self.table(&LOCK),
+            self.place(4)
+        )
+    }
+
+    /// Counts appends as settled, if this is still the journal of who settled those before.
+    pub(crate) fn count_settled(&self, plan: &Plan, proof: &Proof<'_>) -> String {
+        format!(
+            "UPDATE {} SET appends = {}, next_sequence = {}, next_log = {}, clean_stop = {} \
+             WHERE id = 1 AND epoch = {} AND appends = {}",
             self.table(&JOURNAL),
+            proof.to,
             plan.next_sequence,
             plan.next_log,
             u64::from(plan.clean_stop),
+            proof.epoch,
+            proof.from,
         )
     }
 
@@ -251,6 +282,32 @@ impl Dialect {
             "SELECT format, epoch, appends, next_sequence, next_log, clean_stop FROM {} WHERE id = 1",
             self.table(&JOURNAL)
         )
+    }
+
+    /// Epoch and settled appends; and epoch and value of an append, -1 and nothing if it is not there.
+    pub(crate) fn journal_with_append(&self) -> String {
+        format!(
+            "SELECT j.epoch, j.appends, COALESCE(a.epoch, -1), a.value FROM {} j LEFT JOIN {} a ON a.number = {} \
+             WHERE j.id = 1",
+            self.table(&JOURNAL),
+            self.table(&APPENDS),
+            self.place(1)
+        )
+    }
+
+    /// Epoch, settled appends, and the last one that is a row.
+    pub(crate) fn last_append(&self) -> String {
+        format!(
+            "SELECT epoch, appends, (SELECT COALESCE(MAX(number), 0) FROM {}) FROM {} WHERE id = 1",
+            self.table(&APPENDS),
+            self.table(&JOURNAL)
+        )
+    }
+
+    /// Appends behind a number and before another one.
+    pub(crate) fn appends_between(&self) -> String {
+        let (table, behind, before) = (self.table(&APPENDS), self.place(1), self.place(2));
+        format!("SELECT number, value FROM {table} WHERE number > {behind} AND number < {before} ORDER BY number")
     }
 
     pub(crate) fn bodies(&self, rows: usize) -> String {

@@ -1,7 +1,9 @@
 //! What rows are known by.
 //!
 //! ```text
-//! PREFIXjournal   one row: format, epoch, appends, next sequence, next log, clean stop
+//! PREFIXjournal   one row: format, epoch, appends that are settled, next sequence, next log, clean stop
+//! PREFIXappends   number                          all records of an append that is not settled; none in the row with
+//!                                                 which an epoch begins
 //! PREFIXbodies    sequence, part                  a message, in parts
 //! PREFIXentries   log, sequence                   entry's meta
 //! PREFIXfacts     id, part, name                  one of these, in parts:
@@ -31,6 +33,10 @@ pub(crate) const REDELIVERIES: u8 = b'r';
 pub(crate) const PRODUCER: u8 = b'p';
 pub(crate) const GROUP: u8 = b'g';
 pub(crate) const FACT: u8 = b'f';
+
+pub(crate) fn append(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
 
 pub(crate) fn body(sequence: Sequence) -> [u8; 8] {
     sequence.to_be_bytes()

@@ -17,7 +17,7 @@ pub(crate) const PART_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) epoch: u64,
-    /// Appends that are stored; the next one is counted in its own transaction.
+    /// Appends that are settled.
     pub(crate) appends: u64,
     /// Higher than every sequence seen.
     pub(crate) next_sequence: Sequence,
@@ -31,12 +31,11 @@ pub(crate) struct State {
     pub(crate) long_facts: HashSet<Vec<u8>>,
     /// Of the logs from which entries were removed in this run, or that have a head.
     pub(crate) fronts: HashMap<LogId, Front>,
-    /// Heads that were found and are stored with the next append.
+    /// Heads that were found and are stored with the next appends.
     pub(crate) heads_found: Vec<(LogId, Sequence)>,
-    pub(crate) closed: bool,
 }
 
-/// The rows of an append, in the order in which they have to be written: what goes first, then what comes.
+/// The rows of appends, in the order in which they have to be written: what goes first, then what comes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) next_sequence: Sequence,
@@ -59,14 +58,14 @@ pub(crate) struct Plan {
     heads: BTreeMap<LogId, Sequence>,
 }
 
-/// Of a row within one append: whether what was stored before goes, and what comes.
+/// Of a row within them: whether what was stored before goes, and what comes.
 #[derive(Default)]
 struct Change {
     goes: bool,
     comes: Option<Vec<u8>>,
 }
 
-/// Puts groups together.
+/// Puts records together.
 struct Planner<'a> {
     state: &'a State,
     plan: Plan,
@@ -76,8 +75,8 @@ struct Planner<'a> {
 }
 
 impl Plan {
-    /// What the groups come to, for a journal in this state.
-    pub(crate) fn of(groups: &[Vec<Record>], state: &State) -> Plan {
+    /// What the records come to, for a journal in this state.
+    pub(crate) fn of<'a>(records: impl IntoIterator<Item = &'a Record>, state: &State) -> Plan {
         let plan = Plan {
             next_sequence: state.next_sequence,
             next_log: state.next_log,
@@ -87,16 +86,16 @@ impl Plan {
         let (bodies, entries, facts) = Default::default();
         let mut planner = Planner { state, plan, bodies, entries, facts };
         planner.heads_found();
-        for record in groups.iter().flatten() {
+        for record in records {
             planner.plan.clean_stop = matches!(record, Record::CleanStop);
             planner.put(record);
         }
         planner.finish()
     }
 
-    /// It is stored.
-    pub(crate) fn note(self, state: &mut State) {
-        state.appends += 1;
+    /// It is stored, and with it all appends up to this one are settled.
+    pub(crate) fn note(self, state: &mut State, appends: u64) {
+        state.appends = appends;
         state.next_sequence = self.next_sequence;
         state.next_log = self.next_log;
         state.clean_stop = self.clean_stop;
@@ -222,7 +221,7 @@ impl Planner<'_> {
         self.facts.insert(key, Some(value));
     }
 
-    /// A number is never used again, so whatever else was said of the log in this append is of no account.
+    /// A number is never used again, so whatever else was said of the log in these appends is of no account.
     fn log_gone(&mut self, log: LogId) {
         let of_log = |place: &(LogId, Sequence)| place.0 == log;
         self.plan.logs_gone.push(log);
@@ -308,7 +307,7 @@ mod tests {
             vec![Record::EntryGone { log: 1, sequence: 5 }, Record::BodyGone { sequence: 5 }],
             vec![Record::EntryGone { log: 1, sequence: 3 }, Record::BodyGone { sequence: 3 }, Samples::entry(1, 3)],
         ];
-        let plan = Plan::of(&groups, &State::default());
+        let plan = Plan::of(groups.iter().flatten(), &State::default());
         assert_eq!(sequences(&plan), (vec![3], vec![]));
         assert_eq!(plan.entries_gone, [(1, 3)]);
         assert_eq!(plan.entries.len(), 1, "an entry that goes and comes again is a new one");
@@ -324,11 +323,11 @@ mod tests {
             Samples::group(1, 1, "a"),
             Record::Redeliveries { log: 1, sequence: 2, count: 1 },
         ];
-        Plan::of(&[before.to_vec()], &state).note(&mut state);
-        let plan = Plan::of(&[vec![Samples::entry(1, 3), Record::LogGone { log: 1 }]], &state);
+        Plan::of(&before, &state).note(&mut state, 1);
+        let plan = Plan::of(&[Samples::entry(1, 3), Record::LogGone { log: 1 }], &state);
         assert!(plan.entries.is_empty() && plan.facts.is_empty());
         assert_eq!((plan.logs_gone.clone(), plan.facts_gone_between.len(), plan.facts_gone.len()), (vec![1], 2, 2));
-        plan.note(&mut state);
+        plan.note(&mut state, 2);
         assert!(state.redelivered.is_empty() && state.grouped.is_empty());
         assert_eq!(state.appends, 2);
     }
@@ -342,15 +341,15 @@ mod tests {
             format::decode_number(&id, &fact.2).ok()
         };
         let mut state = State { fronts: [(1, Front::new(50))].into(), heads_found: vec![(1, 90)], ..State::default() };
-        let plan = Plan::of(&[vec![Samples::entry(1, 95)]], &state);
+        let plan = Plan::of(&[Samples::entry(1, 95)], &state);
         assert_eq!(head(&plan), Some(90));
-        let plan = Plan::of(&[vec![Samples::entry(1, 95), Samples::entry(1, 70), Samples::entry(1, 80)]], &state);
+        let plan = Plan::of(&[Samples::entry(1, 95), Samples::entry(1, 70), Samples::entry(1, 80)], &state);
         assert_eq!(head(&plan), Some(70));
-        plan.note(&mut state);
+        plan.note(&mut state, 2);
         assert_eq!((state.fronts[&1].at, state.heads_found.len()), (70, 0));
-        let plan = Plan::of(&[vec![Samples::entry(1, 71)]], &state);
+        let plan = Plan::of(&[Samples::entry(1, 71)], &state);
         assert_eq!(head(&plan), None);
-        let plan = Plan::of(&[vec![Samples::entry(1, 40)]], &state);
+        let plan = Plan::of(&[Samples::entry(1, 40)], &state);
         assert_eq!(head(&plan), Some(40));
     }
 
@@ -358,9 +357,9 @@ mod tests {
     fn the_parts_of_a_long_fact_go_before_the_next_value_comes() {
         let mut state = State::default();
         for (bytes, gone) in [(2 * PART_BYTES, 1), (10, 1), (10, 0)] {
-            let plan = Plan::of(&[vec![Samples::fact(1, bytes)]], &state);
+            let plan = Plan::of(&[Samples::fact(1, bytes)], &state);
             assert_eq!(plan.facts_gone.len(), gone, "{bytes}");
-            plan.note(&mut state);
+            plan.note(&mut state, 2);
         }
     }
 }

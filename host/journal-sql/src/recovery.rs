@@ -7,6 +7,7 @@ use message::{Fact, LogId, Record, Sequence, Text};
 use crate::append::TRANSACTION_MAX;
 use crate::fault::{Broken, Fault};
 use crate::front::Front;
+use crate::kept::Append;
 use crate::keys;
 use crate::plan::State;
 use crate::session::{Line, Session, Value, bytes, number, unsigned, within};
@@ -44,6 +45,35 @@ pub(crate) async fn state(line: &Line, session: &mut Session) -> Result<State, B
         state.long_facts.insert(bytes(&row, 0)?);
     }
     Ok(state)
+}
+
+/// The appends that are kept behind those that are settled and before the one with which this epoch began.
+pub(crate) async fn appends(
+    line: &Line,
+    session: &mut Session,
+    settled: u64,
+    first: u64,
+) -> Result<Vec<Append>, Broken> {
+    let statement = line.dialect.appends_between();
+    let rows = within(TRANSACTION_MAX, session.query(&statement, vec![settled.into(), first.into()])).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for (expected, row) in (settled + 1..first).zip(rows.iter().map(Some).chain(std::iter::repeat(None))) {
+        let key = keys::append(expected);
+        let row = match row {
+            Some(row) if unsigned(row, 0)? == expected => row,
+            _ => {
+                let (what, key, cause) = ("append", expected.to_string(), "it is missing".into());
+                return Err(JournalError::Damaged { what, key, cause }.into());
+            }
+        };
+        let value = Bytes::from(bytes(row, 1)?);
+        // One with which an epoch began says nothing else.
+        if !value.is_empty() {
+            let records = format::decode_append(&key, &value).map_err(|e| damaged("append", &key, e))?;
+            found.push(Append { number: expected, records: records.into(), bytes: value.len() });
+        }
+    }
+    Ok(found)
 }
 
 /// Everything but the entries, in the promised order.
@@ -182,6 +212,30 @@ pub(crate) async fn first_entry(line: &Line, log: LogId, from: Sequence) -> Resu
     Ok(u64::try_from(first).ok())
 }
 
+/// The bodies of these sequences, each whole, those that are there.
+pub(crate) async fn bodies(line: Line, sequences: Vec<Sequence>) -> Result<Vec<(Sequence, Vec<u8>)>, Broken> {
+    let mut taken = line.take().await?;
+    let values: Vec<_> = padded(&sequences).map(|sequence| Value::from(*sequence)).collect();
+    let statement = line.dialect.bodies(values.len());
+    let rows = within(TRANSACTION_MAX, taken.session.query(&statement, values)).await?;
+    taken.keep();
+    let mut found: Vec<(Sequence, Vec<u8>)> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (sequence, part, value) = (unsigned(&row, 0)?, number(&row, 1)?, bytes(&row, 2)?);
+        match found.last_mut() {
+            Some((last, whole)) if *last == sequence && part > 0 => whole.extend(value),
+            _ => found.push((sequence, value)),
+        }
+    }
+    Ok(found)
+}
+
+/// The last value again and again up to the next power of two, since statements are prepared for few numbers of values: to
+/// ask for one twice does no harm.
+fn padded<T>(values: &[T]) -> impl Iterator<Item = &T> {
+    values.iter().chain(values.last().into_iter().cycle()).take(values.len().next_power_of_two())
+}
+
 /// All facts of a kind, by key, each whole.
 async fn facts(line: &Line, session: &mut Session, kind: u8) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Broken> {
     let range = vec![Value::Bytes(vec![kind]), Value::Bytes(vec![kind + 1])];
@@ -242,6 +296,13 @@ fn unreadable(what: &'static str, key: &[u8]) -> JournalError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_padded_with_themselves() {
+        for (rows, expected) in [(vec![1], vec![1]), (vec![1, 2, 3], vec![1, 2, 3, 3]), (vec![], vec![])] {
+            assert_eq!(padded(&rows).copied().collect::<Vec<_>>(), expected);
+        }
+    }
 
     #[test]
     fn logs_with_a_head_are_read_from_there() {

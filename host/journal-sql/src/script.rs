@@ -1,9 +1,8 @@
-//! What an append does, as statements with their values written out, so that many of them go to the server at once: an append
-//! of a few messages costs the ways there and back, and hardly anything else but the sync.
+//! What settling does, as statements with their values written out, so that many of them go to the server at once.
 
 use std::fmt::Write as _;
 
-use crate::dialect::{BODIES, Dialect, ENTRIES, FACTS, Table};
+use crate::dialect::{APPENDS, BODIES, Dialect, ENTRIES, FACTS, Table};
 use crate::plan::{PART_BYTES, Plan};
 
 /// A script that is longer than that is ended, and the next one begun. A row is at most twice a part longer, so that every
@@ -29,22 +28,28 @@ impl Script {
     }
 }
 
-/// Who appends, which its first and its last statement prove.
+/// Who settles what, which its first and its last statement prove.
 pub(crate) struct Proof<'a> {
     pub(crate) epoch: u64,
-    /// Appends that are stored.
-    pub(crate) appends: u64,
+    /// Appends that are settled before …
+    pub(crate) from: u64,
+    /// … and afterwards.
+    pub(crate) to: u64,
     /// Holder of the lease, where there is one to prove.
     pub(crate) lease: Option<&'a str>,
 }
 
-/// Begins a transaction, counts the append, writes the rows of a plan and proves the lease; all but the end of it.
-pub(crate) fn append(dialect: &Dialect, plan: &Plan, proof: &Proof<'_>) -> Vec<Script> {
+/// Begins a transaction, counts the appends, writes the rows of a plan, removes those of the appends and proves the lease;
+/// all but the end of it.
+pub(crate) fn settle(dialect: &Dialect, plan: &Plan, kept: &[u64], proof: &Proof<'_>) -> Vec<Script> {
     let mut writer = Writer { dialect, done: Vec::new(), script: Script::default() };
     writer.statement(dialect.begin());
-    writer.proof(&dialect.count_append(plan, proof.epoch, proof.appends));
+    writer.proof(&dialect.count_settled(plan, proof));
     writer.rows_gone(plan);
     writer.rows_coming(plan);
+    // By number, and not from one to another: a server that locks the gaps between them would hold up the next append.
+    let appends = format!("DELETE FROM {} WHERE number IN (", dialect.table(&APPENDS));
+    writer.list(&appends, kept, |_, number| number.to_string());
     if let Some(holder) = proof.lease {
         writer.proof(&dialect.prove_lease(holder));
     }
@@ -156,9 +161,9 @@ mod tests {
     use super::*;
     use crate::address::Kind;
 
-    fn scripts(kind: Kind, plan: &Plan, lease: Option<&str>) -> Vec<Script> {
+    fn scripts(kind: Kind, plan: &Plan, kept: &[u64], lease: Option<&str>) -> Vec<Script> {
         let dialect = Dialect { kind, prefix: "jf_".into() };
-        append(&dialect, plan, &Proof { epoch: 3, appends: 8, lease })
+        settle(&dialect, plan, kept, &Proof { epoch: 3, from: 8, to: 10, lease })
     }
 
     #[test]
@@ -170,19 +175,20 @@ mod tests {
         plan.facts = vec![(vec![b'p'], Vec::new(), vec![3])];
         let expected = "\
 BEGIN;
-UPDATE jf_journal SET appends = appends + 1, next_sequence = 6, next_log = 2, clean_stop = 0 WHERE id = 1 AND epoch = 3 AND appends = 8;
+UPDATE jf_journal SET appends = 10, next_sequence = 6, next_log = 2, clean_stop = 0 WHERE id = 1 AND epoch = 3 AND appends = 8;
 INSERT INTO jf_bodies (sequence, part, value) VALUES (5, 0, E'\\\\xab01');
 INSERT INTO jf_entries (log, sequence, value) VALUES (1, 5, E'\\\\x02');
 INSERT INTO jf_facts (id, part, name, value) VALUES (E'\\\\x70', 0, E'\\\\x', E'\\\\x03') ON CONFLICT (id, part) DO UPDATE SET value = excluded.value;
+DELETE FROM jf_appends WHERE number IN (9, 10);
 UPDATE jf_lock SET proofs = proofs + 1 WHERE id = 1 AND holder = convert_from(E'\\\\x6f27', 'UTF8');
 ";
-        let found = scripts(Kind::Postgres, &plan, Some("o'"));
+        let found = scripts(Kind::Postgres, &plan, &[9, 10], Some("o'"));
         assert_eq!(found.iter().map(|script| &*script.text).collect::<Vec<_>>(), [expected]);
         for (touched, is_proven) in [
-            ([0, 1, 1, 1, 1, 1].as_slice(), true),
-            (&[0, 0, 1, 1, 1, 1], false),
-            (&[0, 1, 1, 1, 1, 0], false),
-            (&[0, 1, 1, 1, 1], false),
+            ([0, 1, 1, 1, 1, 2, 1].as_slice(), true),
+            (&[0, 0, 1, 1, 1, 2, 1], false),
+            (&[0, 1, 1, 1, 1, 2, 0], false),
+            (&[0, 1, 1, 1, 1, 2], false),
         ] {
             assert_eq!(found[0].is_proven(touched), is_proven, "{touched:?}");
         }
@@ -193,7 +199,7 @@ UPDATE jf_lock SET proofs = proofs + 1 WHERE id = 1 AND holder = convert_from(E'
         let mut plan = Plan::default();
         plan.bodies_gone = (0..ROWS_MAX as u64 + 1).collect();
         plan.entries_gone = vec![(1, 5), (1, 6), (2, 7)];
-        let found = scripts(Kind::MySql, &plan, None);
+        let found = scripts(Kind::MySql, &plan, &[], None);
         let lines: Vec<_> = found[0].text.lines().skip(2).collect();
         assert_eq!(
             lines[1..],
@@ -211,7 +217,7 @@ UPDATE jf_lock SET proofs = proofs + 1 WHERE id = 1 AND holder = convert_from(E'
         let long = vec![7; 2 * PART_BYTES + 1];
         let mut plan = Plan::default();
         plan.bodies = (0..3).map(|at| (at, long.clone())).collect();
-        let found = scripts(Kind::Sqlite, &plan, None);
+        let found = scripts(Kind::Sqlite, &plan, &[], None);
         assert!(found.iter().all(|script| script.text.len() < 7 << 19), "longer than 3.5 MiB");
         let rows = found.iter().map(|script| script.text.matches("VALUES").count()).sum::<usize>();
         assert!(found.len() > 3 && (3..=9).contains(&rows), "{} scripts, {rows} statements", found.len());

@@ -1,4 +1,4 @@
-//! A connection to the database that is made anew when it breaks, and the thread on which all of them work.
+//! A connection to the database that is made anew when it breaks, and the threads on which all of them work.
 
 use std::future::Future;
 use std::str::FromStr as _;
@@ -52,6 +52,11 @@ pub(crate) fn unsigned(row: &AnyRow, column: usize) -> Result<u64, Fault> {
 /// Bytes that a column holds.
 pub(crate) fn bytes(row: &AnyRow, column: usize) -> Result<Vec<u8>, Fault> {
     Ok(row.try_get::<Vec<u8>, _>(column)?)
+}
+
+/// The same where it may hold nothing.
+pub(crate) fn optional_bytes(row: &AnyRow, column: usize) -> Result<Option<Vec<u8>>, Fault> {
+    Ok(row.try_get::<Option<Vec<u8>>, _>(column)?)
 }
 
 /// A text that a column holds.
@@ -237,15 +242,15 @@ impl Patience {
     }
 }
 
-/// The thread on which the connections work. Whoever calls waits for its answer and may be any thread, one of another
+/// The threads on which the connections work. Whoever calls waits for its answer and may be any thread, one of another
 /// runtime too.
 pub(crate) struct Desk(Option<Runtime>);
 
 impl Desk {
-    pub(crate) fn new(name: &str) -> std::io::Result<Desk> {
+    pub(crate) fn new(name: &str, threads: usize) -> std::io::Result<Desk> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder
-            .worker_threads(1)
+            .worker_threads(threads)
             .max_blocking_threads(4)
             .thread_name(name)
             .enable_all()

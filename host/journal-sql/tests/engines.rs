@@ -52,6 +52,7 @@ fn sqlite(home: &tempfile::TempDir) -> String {
 fn all_promises(url: &str) {
     conformance::all(&mut || Tables::new(url));
     what_is_in_the_way_is_told(url);
+    what_is_kept_is_settled_by_whoever_opens_it(url);
     whoever_opened_it_last_has_it(url);
     a_lease_has_one_holder(url);
     a_drained_log_is_read_from_its_head(url);
@@ -95,30 +96,80 @@ fn what_is_in_the_way_is_told(url: &str) {
     assert_eq!(count(url, "other_bodies"), 1);
 
     drop(SqlJournal::open(&config(url, "newer_")).expect("open"));
-    sql(url, &["UPDATE newer_journal SET format = 2"]);
-    assert_eq!(SqlJournal::open(&config(url, "newer_")).map(drop), Err(JournalError::Newer { found: 2, known: 1 }));
-    sql(url, &["DELETE FROM newer_journal"]);
+    sql(url, &["UPDATE newer_journal SET format = 3"]);
+    assert_eq!(SqlJournal::open(&config(url, "newer_")).map(drop), Err(JournalError::Newer { found: 3, known: 2 }));
+    sql(url, &["DELETE FROM newer_journal", "DELETE FROM newer_appends"]);
     // The making of the tables was cut short.
     drop(SqlJournal::open(&config(url, "newer_")).expect("open"));
-    sql(url, &["DELETE FROM newer_journal", "INSERT INTO newer_bodies VALUES (1, 0, '')"]);
+    sql(url, &["DELETE FROM newer_journal", "DELETE FROM newer_appends", "INSERT INTO newer_bodies VALUES (1, 0, '')"]);
     told(&config(url, "newer_"), &["newer_bodies has rows, and newer_journal has no version"]);
+
+    drop(SqlJournal::open(&config(url, "part_")).expect("open"));
+    sql(url, &["DROP TABLE part_entries", "DROP TABLE part_facts"]);
+    told(&config(url, "part_"), &["is damaged: missing: part_entries, part_facts; restore"]);
 
     sql(url, &["CREATE TABLE odd_lock (id BIGINT)"]);
     let error = SqlLease::open(lease(url, "odd_", "a")).map(drop).expect_err("refused").to_string();
     assert!(error.contains("table odd_lock has other columns: id"), "{error}");
 }
 
-/// A journal that somebody else has opened since takes nothing, and nothing of it is stored.
+/// Appends are kept where they are until they are settled, and none of them may be missing then; tables of the format
+/// before that get a table for them.
+fn what_is_kept_is_settled_by_whoever_opens_it(url: &str) {
+    let config = config(url, "kept_");
+    drop(SqlJournal::open(&config).expect("open"));
+    sql(url, &["DROP TABLE kept_appends", "UPDATE kept_journal SET format = 1, appends = 12"]);
+    let journal = SqlJournal::open(&config).expect("open");
+    assert_eq!(count(url, "kept_journal WHERE format = 2"), 1);
+    for sequence in 1..=3 {
+        journal
+            .append(&[vec![Samples::queue(1), Samples::body(sequence), Samples::entry(1, sequence)]])
+            .expect("append");
+    }
+    assert_eq!((count(url, "kept_appends"), count(url, "kept_entries")), (4, 0));
+    assert_eq!(journal.load(&[2]), Ok(vec![(2, Some(Samples::message(2).into()))]));
+    let large: Vec<_> = (4..300).flat_map(|sequence| [Samples::body(sequence), Samples::entry(1, sequence)]).collect();
+    journal.append(&[large]).expect("append");
+    assert_eq!((count(url, "kept_appends"), count(url, "kept_entries")), (1, 299));
+    for sequence in 300..303 {
+        journal.append(&[vec![Samples::body(sequence), Samples::entry(1, sequence)]]).expect("append");
+    }
+    journal.append(&[(1..301).map(|sequence| Record::EntryGone { log: 1, sequence }).collect()]).expect("append");
+    drop(journal);
+    // Each epoch leaves a row.
+    sql(
+        url,
+        &[
+            "CREATE TABLE kept_rest AS SELECT * FROM kept_appends WHERE number = 19",
+            "DELETE FROM kept_appends WHERE number = 19",
+        ],
+    );
+    let error = SqlJournal::open(&config).map(drop).expect_err("one is missing").to_string();
+    assert!(error.contains("append 19 in the journal is damaged: it is missing"), "{error}");
+    sql(url, &["INSERT INTO kept_appends SELECT * FROM kept_rest"]);
+    let journal = SqlJournal::open(&config).expect("open");
+    let expected = [Samples::queue(1), Samples::entry(1, 301), Samples::entry(1, 302)];
+    assert_eq!(conformance::recover(&journal).0, expected);
+    assert_eq!((count(url, "kept_appends"), count(url, "kept_entries")), (3, 2));
+}
+
+/// A journal that somebody else has opened since takes nothing, and nothing of it is stored, however far the other one
+/// has come.
 fn whoever_opened_it_last_has_it(url: &str) {
     let config = config(url, "taken_");
+    let zeroth = SqlJournal::open(&config).expect("open");
     let first = SqlJournal::open(&config).expect("open");
     first.append(&[vec![Samples::queue(1), Samples::body(1), Samples::entry(1, 1)]]).expect("append");
     let second = SqlJournal::open(&config).expect("open");
     let error = first.append(&[vec![Samples::body(2), Samples::entry(1, 2)]]).expect_err("displaced");
-    assert!(matches!(&error, JournalError::Fenced { why } if why.contains("epoch 2")), "{error}");
+    assert!(matches!(&error, JournalError::Fenced { why } if why.contains("epoch 3")), "{error}");
     assert!(matches!(first.load(&[1]), Err(JournalError::Fenced { .. })));
     second.append(&[vec![Samples::body(3), Samples::entry(1, 3)]]).expect("append");
-    drop((first, second));
+    second.close().expect("close");
+    assert_eq!(count(url, "taken_entries"), 2);
+    let error = zeroth.append(&[vec![Samples::body(2), Samples::entry(1, 2)]]).expect_err("displaced");
+    assert!(matches!(&error, JournalError::Fenced { why } if why.contains("epoch 3")), "{error}");
+    drop((zeroth, first, second));
     let expected = [Samples::queue(1), Samples::entry(1, 1), Samples::entry(1, 3)];
     assert_eq!(conformance::recover(&SqlJournal::open(&config).expect("open")).0, expected);
 }
@@ -131,6 +182,10 @@ fn a_drained_log_is_read_from_its_head(url: &str) {
     for first in (100..12_100).step_by(1_000) {
         journal.append(&[(first..first + 1_000).map(|s| Samples::entry(1, s)).collect()]).expect("append");
     }
+    // What came and went before it was settled leaves nothing to walk over.
+    journal.close().expect("close");
+    let journal = SqlJournal::open(&config).expect("open");
+    assert_eq!(count(url, "heads_entries"), 12_001);
     let gone = |sequence| Record::EntryGone { log: 1, sequence };
     journal.append(&[(100..12_000).map(gone).collect()]).expect("append");
     let byte = |letter: char| match url.starts_with("postgres") {

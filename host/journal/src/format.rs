@@ -12,12 +12,14 @@
 //!
 //! A new version adds a branch to [`open`]; the old branch and its fixture stay for good.
 
+mod append;
 mod body;
 mod fields;
 
 use bytes::Bytes;
 use message::{EntryMeta, FACT_VALUE_BYTES_MAX, LogDefinition, ProducerId, Sequence, Text};
 
+pub use append::{decode_append, encode_append};
 pub use body::{decode_body, encode_body};
 use fields::{Reader, put_signed, put_slice, put_text, put_unsigned};
 
@@ -43,6 +45,8 @@ pub enum Kind {
     GroupOwner = 6,
     /// What is kept for others than the core.
     Fact = 7,
+    /// All records of an append.
+    Append = 8,
 }
 
 impl Kind {
@@ -56,6 +60,7 @@ impl Kind {
             Kind::Number => "number",
             Kind::GroupOwner => "group owner",
             Kind::Fact => "fact",
+            Kind::Append => "append",
         }
     }
 }
@@ -119,65 +124,27 @@ pub enum FormatError {
 
 /// Writes an entry's value, which lives under `key`.
 pub fn encode_entry(key: &[u8], meta: &EntryMeta) -> Vec<u8> {
-    seal(Kind::Entry, key, 16, |out| {
-        put_unsigned(out, meta.size.into());
-        out.push(meta.priority << 1 | u8::from(meta.maybe_delivered));
-        put_signed(out, meta.expiration);
-    })
+    seal(Kind::Entry, key, 16, |out| put_entry(out, meta))
 }
 
 /// Reads what [`encode_entry`] wrote.
 pub fn decode_entry(key: &[u8], value: &[u8]) -> Result<EntryMeta, FormatError> {
     let mut r = open(Kind::Entry, key, value)?;
-    let size = r.u32("size")?;
-    let flags = r.byte()?;
-    let meta =
-        EntryMeta { size, priority: flags >> 1, maybe_delivered: flags & 1 == 1, expiration: r.signed("expiration")? };
+    let meta = read_entry(&mut r)?;
     r.end()?;
     Ok(meta)
 }
 
 /// Writes a log's definition, which lives under `key`.
 pub fn encode_log(key: &[u8], definition: &LogDefinition) -> Vec<u8> {
-    seal(Kind::Log, key, 64, |out| match definition {
-        LogDefinition::Queue { name } => {
-            out.push(1);
-            put_text(out, name);
-        }
-        LogDefinition::Durable { client_id, name, topic, selector, no_local } => {
-            out.push(2);
-            out.push(u8::from(*no_local) | u8::from(selector.is_some()) << 1);
-            put_text(out, client_id);
-            put_text(out, name);
-            put_text(out, topic);
-            if let Some(selector) = selector {
-                put_text(out, selector);
-            }
-        }
-    })
+    seal(Kind::Log, key, 64, |out| put_log(out, definition))
 }
 
 /// Reads what [`encode_log`] wrote.
 pub fn decode_log(key: &[u8], value: &[u8]) -> Result<LogDefinition, FormatError> {
     let shared = Bytes::copy_from_slice(value);
     let mut r = open(Kind::Log, key, &shared)?;
-    let definition = match r.byte()? {
-        1 => LogDefinition::Queue { name: r.text("name")? },
-        2 => {
-            let flags = r.byte()?;
-            if flags > 3 {
-                return Err(r.impossible("log flags"));
-            }
-            LogDefinition::Durable {
-                client_id: r.text("client id")?,
-                name: r.text("name")?,
-                topic: r.text("topic")?,
-                selector: if flags & 2 == 0 { None } else { Some(r.text("selector")?) },
-                no_local: flags & 1 == 1,
-            }
-        }
-        _ => return Err(r.impossible("log kind")),
-    };
+    let definition = read_log(&mut r)?;
     r.end()?;
     Ok(definition)
 }
@@ -254,6 +221,58 @@ pub fn decode_fact(key: &[u8], value: &Bytes) -> Result<Bytes, FormatError> {
     }
     r.end()?;
     Ok(fact)
+}
+
+fn put_entry(out: &mut Vec<u8>, meta: &EntryMeta) {
+    put_unsigned(out, meta.size.into());
+    out.push(meta.priority << 1 | u8::from(meta.maybe_delivered));
+    put_signed(out, meta.expiration);
+}
+
+fn read_entry(r: &mut Reader<'_>) -> Result<EntryMeta, FormatError> {
+    let size = r.u32("size")?;
+    let flags = r.byte()?;
+    let expiration = r.signed("expiration")?;
+    Ok(EntryMeta { size, priority: flags >> 1, maybe_delivered: flags & 1 == 1, expiration })
+}
+
+fn put_log(out: &mut Vec<u8>, definition: &LogDefinition) {
+    match definition {
+        LogDefinition::Queue { name } => {
+            out.push(1);
+            put_text(out, name);
+        }
+        LogDefinition::Durable { client_id, name, topic, selector, no_local } => {
+            out.push(2);
+            out.push(u8::from(*no_local) | u8::from(selector.is_some()) << 1);
+            put_text(out, client_id);
+            put_text(out, name);
+            put_text(out, topic);
+            if let Some(selector) = selector {
+                put_text(out, selector);
+            }
+        }
+    }
+}
+
+fn read_log(r: &mut Reader<'_>) -> Result<LogDefinition, FormatError> {
+    match r.byte()? {
+        1 => Ok(LogDefinition::Queue { name: r.text("name")? }),
+        2 => {
+            let flags = r.byte()?;
+            if flags > 3 {
+                return Err(r.impossible("log flags"));
+            }
+            Ok(LogDefinition::Durable {
+                client_id: r.text("client id")?,
+                name: r.text("name")?,
+                topic: r.text("topic")?,
+                selector: if flags & 2 == 0 { None } else { Some(r.text("selector")?) },
+                no_local: flags & 1 == 1,
+            })
+        }
+        _ => Err(r.impossible("log kind")),
+    }
 }
 
 fn put_producer_id(out: &mut Vec<u8>, producer: &ProducerId) {

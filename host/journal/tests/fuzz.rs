@@ -9,15 +9,16 @@ mod fuzzing;
 use fuzzing::{answer, fuzz, variant};
 
 const KEY: &[u8] = b"k";
-/// A first byte that stands for a fact, and the kind's own number.
+/// First bytes that stand for a fact and an append, and the kinds' own numbers.
 const FACT: u8 = Kind::Fact as u8;
+const APPEND: u8 = Kind::Append as u8;
 
 /// What is read is written again and read as the same; everything else is an error.
 #[test]
 fn records() {
     fuzz(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz-corpus"), |input| {
         let (first, fields) = input.split_first().unwrap_or((&0, &[]));
-        let kind = if *first == FACT { FACT } else { first % 7 };
+        let kind = if [FACT, APPEND].contains(first) { *first } else { first % 7 };
         let value = sealed(kind, fields);
         let outcome = match kind {
             1 => decode_body(KEY, &value.clone().into()).map(|message| {
@@ -38,6 +39,9 @@ fn records() {
             }),
             FACT => decode_fact(KEY, &value.clone().into()).map(|fact| {
                 assert_eq!(decode_fact(KEY, &encode_fact(KEY, &fact).into()), Ok(fact));
+            }),
+            APPEND => decode_append(KEY, &value.clone().into()).map(|records| {
+                assert_eq!(decode_append(KEY, &encode_append(KEY, &[records.clone()]).into()), Ok(records));
             }),
             _ => decode_producer_id(fields).map(|id| {
                 assert_eq!(decode_producer_id(&encode_producer_id(&id)), Ok(id));

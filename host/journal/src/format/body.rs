@@ -36,8 +36,12 @@ const DEPTH_MAX: usize = 64;
 
 /// Writes a message, which lives under `key`. All of it but [`Message::advisory`].
 pub fn encode_body(key: &[u8], message: &Message) -> Vec<u8> {
-    let content_bytes = message.content.as_ref().map_or(0, Bytes::len);
-    seal(Kind::Body, key, 160 + content_bytes + message.properties.len_bytes(), |out| put_message(out, message))
+    seal(Kind::Body, key, room(message), |out| put_message(out, message))
+}
+
+/// About the bytes that it takes.
+pub(super) fn room(message: &Message) -> usize {
+    160 + message.content.as_ref().map_or(0, Bytes::len) + message.properties.len_bytes()
 }
 
 /// Reads what [`encode_body`] wrote. The message's texts and content are slices of `value`: nothing is copied, and
@@ -49,7 +53,7 @@ pub fn decode_body(key: &[u8], value: &Bytes) -> Result<Message, FormatError> {
     Ok(message)
 }
 
-fn put_message(out: &mut Vec<u8>, m: &Message) {
+pub(super) fn put_message(out: &mut Vec<u8>, m: &Message) {
     put_unsigned(out, presence(m));
     put_producer_id(out, &m.id.producer);
     put_signed(out, m.id.sequence);
@@ -82,7 +86,7 @@ fn put_message(out: &mut Vec<u8>, m: &Message) {
     }
 }
 
-fn read_message(r: &mut Reader<'_>) -> Result<Message, FormatError> {
+pub(super) fn read_message(r: &mut Reader<'_>) -> Result<Message, FormatError> {
     let bits = r.unsigned("presence")?;
     if bits & !ALL != 0 {
         return Err(r.impossible("presence"));

@@ -55,6 +55,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
     pub(super) fn byte(&mut self) -> Result<u8, FormatError> {
         Ok(self.take(1)?[0])
     }

@@ -1,8 +1,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use message::properties::Builder;
-use message::{BodyKind, Destination, DestinationKind, Message, MessageId, Value};
+use message::{BodyKind, Destination, DestinationKind, Message, MessageId, Record, Value};
 
 use super::*;
 use crate::conformance::{Random, Samples};
@@ -54,6 +55,7 @@ enum Any {
     Number(u64),
     GroupOwner(message::Text),
     Fact(Bytes),
+    Append(Vec<Record>),
 }
 
 impl Any {
@@ -66,6 +68,7 @@ impl Any {
             Any::Number(n) => encode_number(key, *n),
             Any::GroupOwner(owner) => encode_group_owner(key, owner),
             Any::Fact(value) => encode_fact(key, value),
+            Any::Append(records) => encode_append(key, std::slice::from_ref(records)),
         }
     }
 
@@ -77,6 +80,7 @@ impl Any {
             "producer" => decode_producer(key, value).map(|(s, at)| Any::Producer(s, at))?,
             "owner" => Any::GroupOwner(decode_group_owner(key, value)?),
             "fact" => Any::Fact(decode_fact(key, &Bytes::copy_from_slice(value))?),
+            "append" => Any::Append(decode_append(key, &Bytes::copy_from_slice(value))?),
             _ => Any::Number(decode_number(key, value)?),
         })
     }
@@ -91,7 +95,32 @@ fn samples() -> Vec<(&'static str, Any)> {
     let mut all = first_samples();
     all.extend(group_samples());
     all.extend(facts());
+    all.extend(appends());
     all
+}
+
+/// Records of every kind; their fixture is a file of its own too.
+fn appends() -> Vec<(&'static str, Any)> {
+    let message = Arc::new(full());
+    let all = vec![
+        Record::Body { sequence: 1 << 40, message },
+        Record::BodyGone { sequence: 3 },
+        Samples::entry(7, 1 << 40),
+        Record::EntryGone { log: u32::MAX, sequence: u64::MAX },
+        Record::Redeliveries { log: 7, sequence: 9, count: 2 },
+        Record::Dispatched { log: 7, up_to: 300 },
+        Samples::queue(1),
+        Samples::durable(2),
+        Record::LogGone { log: 1 },
+        Samples::group(300, 1, "ID:a:1:1"),
+        Samples::group_gone(300, 2),
+        Samples::producer(-5, i64::MIN, 77),
+        Record::ProducerGone { producer: Samples::producer_id(3) },
+        Samples::fact(1, 10),
+        Samples::fact_gone(2),
+        Record::CleanStop,
+    ];
+    vec![("append", Any::Append(all)), ("append", Any::Append(Vec::new()))]
 }
 
 /// What came with message groups; their fixture is a file of its own.
@@ -112,11 +141,11 @@ fn first_samples() -> Vec<(&'static str, Any)> {
         ("number", Any::Number(u64::MAX)),
     ];
     for s in [0, 1, 6, 999] {
-        let message::Record::Entry { meta, .. } = Samples::entry(1, s) else { unreachable!("an entry") };
+        let Record::Entry { meta, .. } = Samples::entry(1, s) else { unreachable!("an entry") };
         all.push(("entry", Any::Entry(meta)));
     }
     for record in [Samples::queue(1), Samples::durable(2), Samples::durable(3)] {
-        let message::Record::Log { definition, .. } = record else { unreachable!("a log") };
+        let Record::Log { definition, .. } = record else { unreachable!("a log") };
         all.push(("log", Any::Log(definition)));
     }
     all
@@ -155,6 +184,11 @@ fn facts_of_version_1_read_back() {
     read_back("facts-v1.txt", &facts());
 }
 
+#[test]
+fn appends_of_version_1_read_back() {
+    read_back("appends-v1.txt", &appends());
+}
+
 /// A file is written anew only where it is missing, which is a failure too: a fixture belongs to the version that wrote
 /// it.
 fn read_back(file: &str, samples: &[(&'static str, Any)]) {
@@ -185,7 +219,9 @@ fn what_is_written_is_read() {
         assert!(matches!(Any::decode(kind, &other_key, &value), Err(FormatError::Checksum { .. })));
         newer[0] = VERSION + 1;
         assert_eq!(Any::decode(kind, &key_of(i), &newer), Err(FormatError::Newer { found: VERSION + 1 }));
-        for other in ["body", "entry", "log", "producer", "number", "owner", "fact"].into_iter().filter(|o| o != kind) {
+        for other in
+            ["body", "entry", "log", "producer", "number", "owner", "fact", "append"].into_iter().filter(|o| o != kind)
+        {
             assert!(matches!(Any::decode(other, &key_of(i), &value), Err(FormatError::Kind { .. })), "{kind} {other}");
         }
     }
@@ -249,6 +285,7 @@ fn any_bytes_are_refused_or_read() {
             "producer" => Kind::Producer,
             "owner" => Kind::GroupOwner,
             "fact" => Kind::Fact,
+            "append" => Kind::Append,
             _ => Kind::Number,
         };
         let value = seal(number, b"k", 0, |out| out.extend_from_slice(&fields));
