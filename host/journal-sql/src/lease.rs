@@ -68,7 +68,7 @@ impl SqlLease {
     pub fn open(lease: Lease) -> Result<SqlLease, LockError> {
         let place = place(&lease.address, &lease.table_prefix);
         let io = |cause: String| LockError::Io { attempt: "use", place: place.clone(), cause };
-        let desk = Desk::new("lease-sql", 1).map_err(|error| io(error.to_string()))?;
+        let desk = Desk::new("lease-sql").map_err(|error| io(error.to_string()))?;
         let dialect = Dialect { kind: lease.address.kind(), prefix: lease.table_prefix.clone() };
         let line = Line::new(lease.address.clone(), dialect);
         let (opened, may_create) = (line.clone(), lease.create_tables);

@@ -41,12 +41,12 @@ use message::{Loaded, Message, Record, Sequence};
 use crate::append::{Work, Writer};
 use crate::common::{Common, panicked};
 use crate::dialect::Dialect;
-use crate::fault::Broken;
+use crate::fault::{Broken, Fault};
 use crate::kept::Append;
 use crate::outage::Outage;
 use crate::recovery::Known;
 use crate::script::ROWS_MAX;
-use crate::session::{Desk, Line, Patience};
+use crate::session::{Desk, Line, OnTheSpot, Patience};
 
 pub use address::{Address, AddressError, Kind};
 pub use lease::{Lease, SqlLease};
@@ -58,8 +58,6 @@ const ROW_BYTES_MAX: usize = 64 << 10;
 const SETTLED_BYTES: usize = 4 << 20;
 /// … and when they take that, the next append waits for it.
 const KEPT_BYTES_MAX: usize = 16 << 20;
-/// Threads: one goes on with appends while the other puts together what is settled.
-const THREADS: usize = 2;
 
 /// Where the journal is and how it is used.
 #[derive(Clone, Debug)]
@@ -79,8 +77,10 @@ pub struct Config {
 
 /// A journal in a database.
 pub struct SqlJournal {
+    /// For everything but what is kept.
     desk: Desk,
-    /// For appends.
+    spot: OnTheSpot,
+    /// For what is kept.
     line: Line,
     turn: Mutex<Turn>,
     common: Arc<Common>,
@@ -96,18 +96,20 @@ struct Turn {
 impl SqlJournal {
     /// Opens the journal, or makes its tables. Its epoch rises, so that whoever had it open before changes nothing more.
     pub fn open(config: &Config) -> Result<SqlJournal, JournalError> {
-        let desk = Desk::new("journal-sql", THREADS).map_err(|error| JournalError::Io {
+        let no_thread = |error: std::io::Error| JournalError::Io {
             attempt: "start a thread for",
             place: format!("database {}", config.address),
             cause: error.to_string(),
-        })?;
+        };
+        let desk = Desk::new("journal-sql").map_err(no_thread)?;
+        let spot = OnTheSpot::new().map_err(no_thread)?;
         let dialect = Dialect { kind: config.address.kind(), prefix: config.table_prefix.clone() };
         let new_line = || Line::new(config.address.clone(), dialect.clone());
         let (line, reads) = (new_line(), new_line());
         // Where one connection alone may write they take turns.
         let settles = if config.address.kind() == Kind::Sqlite { line.clone() } else { new_line() };
         let mut writer = Writer { epoch: 0, lease: config.lease.clone(), outage_max: config.outage_max };
-        let (opened_line, create, lease) = (line.clone(), config.create_tables, writer.clone());
+        let (opened_line, create, lease) = (settles.clone(), config.create_tables, writer.clone());
         let opened = desk.run(async move {
             let patience = Patience::new();
             loop {
@@ -124,8 +126,10 @@ impl SqlJournal {
             None => return Err(panicked()),
         };
         writer.epoch = begun.state.epoch;
+        // The first append need not wait for a connection. If there is none it tells why.
+        let _ = spot.run(async { Ok::<_, Fault>(line.take().await?.keep()) });
         let turn = Mutex::new(Turn { appends: begun.appends, closed: false });
-        Ok(SqlJournal { desk, line, turn, common: Arc::new(Common::new(writer, settles, reads, begun.state)) })
+        Ok(SqlJournal { desk, spot, line, turn, common: Arc::new(Common::new(writer, settles, reads, begun.state)) })
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -149,9 +153,8 @@ impl SqlJournal {
             let settled = self.desk.run(async move { common.settle(Some(append)).await });
             return settled.unwrap_or_else(|| Err(self.common.poison(panicked())));
         }
-        let line = self.line.clone();
-        let kept = self.desk.run(async move { common.writer.write(&line, Work::Keep { number, value: &value }).await });
-        match kept {
+        let work = Work::Keep { number, value: &value };
+        match self.spot.run(common.writer.write(&self.line, work)) {
             Some(kept) => self.common.judge(kept)?,
             None => return Err(self.common.poison(panicked())),
         }
@@ -325,12 +328,12 @@ impl Journal for SqlJournal {
         let mut turn = self.turn();
         self.common.check()?;
         if !std::mem::replace(&mut turn.closed, true) {
-            let (line, common) = (self.line.clone(), self.common.clone());
+            let common = self.common.clone();
             let _ = self.desk.run(async move {
                 let _ = common.settle(None).await;
-                line.hang_up().await;
                 common.hang_up().await;
             });
+            let _ = self.spot.run(self.line.hang_up());
         }
         Ok(())
     }
@@ -348,7 +351,7 @@ impl fmt::Debug for SqlJournal {
 /// About the bytes of the messages among them.
 fn bodies_bytes(records: &[Record]) -> usize {
     let bytes = records.iter().map(|record| match record {
-        Record::Body { message, .. } => message.size_bytes() as usize,
+        Record::Body { message, .. } => message.size_bytes(),
         _ => 0,
     });
     bytes.sum()

@@ -1,6 +1,7 @@
-//! A connection to the database that is made anew when it breaks, and the threads on which all of them work.
+//! A connection to the database that is made anew when it breaks, and the threads on which they work.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyConnectOptions, AnyRow};
 use sqlx::{AnyConnection, Arguments as _, AssertSqlSafe, ConnectOptions as _, Executor as _, Row as _};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 use crate::address::{Address, Kind};
 use crate::dialect::Dialect;
@@ -242,15 +244,15 @@ impl Patience {
     }
 }
 
-/// The threads on which the connections work. Whoever calls waits for its answer and may be any thread, one of another
-/// runtime too.
+/// The thread on which connections work beside the callers. Whoever calls waits for its answer and may be any thread, one of
+/// another runtime too.
 pub(crate) struct Desk(Option<Runtime>);
 
 impl Desk {
-    pub(crate) fn new(name: &str, threads: usize) -> std::io::Result<Desk> {
+    pub(crate) fn new(name: &str) -> std::io::Result<Desk> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder
-            .worker_threads(threads)
+            .worker_threads(1)
             .max_blocking_threads(4)
             .thread_name(name)
             .enable_all()
@@ -279,5 +281,52 @@ impl Drop for Desk {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Where a connection works on the thread of whoever calls: to wake another thread and be woken by it takes a good part of
+/// what the database takes for an append. A connection that was made here works here alone.
+pub(crate) struct OnTheSpot(Option<Runtime>);
+
+impl OnTheSpot {
+    pub(crate) fn new() -> std::io::Result<OnTheSpot> {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map(|rt| OnTheSpot(Some(rt)))
+    }
+
+    /// Does it, on any thread, one of another runtime too. `None` if it panicked.
+    pub(crate) fn run<T: Send>(&self, work: impl Future<Output = T> + Send) -> Option<T> {
+        let runtime = self.0.as_ref()?;
+        let work = || catch_unwind(AssertUnwindSafe(|| runtime.block_on(work))).ok();
+        match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+            Err(_) => work(),
+            Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+            // A runtime of one thread has no other one that could go on.
+            Ok(_) => std::thread::scope(|scope| scope.spawn(work).join().ok().flatten()),
+        }
+    }
+}
+
+impl Drop for OnTheSpot {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a plain thread, and on those of runtimes of either kind.
+    #[test]
+    fn work_is_done_on_any_thread() {
+        let spot = OnTheSpot::new().expect("a runtime");
+        let work = || spot.run(async { tokio::time::sleep(Duration::from_millis(1)).await });
+        assert_eq!(work(), Some(()));
+        let many = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        let one = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        assert_eq!((many.block_on(async { work() }), one.block_on(async { work() })), (Some(()), Some(())));
+        assert_eq!(spot.run(async { panic!("as it may be") }), None::<()>);
     }
 }
