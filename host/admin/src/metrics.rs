@@ -146,6 +146,8 @@ fn journal(page: &mut Page<'_>, status: &Status) -> fmt::Result {
         ("journal_damaged", "Records found damaged", journal.damaged),
         ("journal_refused_full", "Appends refused for want of space", journal.refused_full),
         ("journal_trims", "Times that space was given back", journal.trims),
+        ("journal_settles", "Times that a database was told the places of what was appended", journal.settles),
+        ("journal_settle_waits", "Appends that waited for that, because too much was left", journal.settle_waits),
     ] {
         page.counter(name, help, value)?;
     }

@@ -181,6 +181,12 @@ pub struct Journal {
     pub refused_full: u64,
     /// Times that space was given back.
     pub trims: u64,
+    /// Times that what appends left in one place was brought to its own (a journal in a database).
+    #[serde(default)]
+    pub settles: u64,
+    /// Appends that waited for that.
+    #[serde(default)]
+    pub settle_waits: u64,
     /// Bytes on disk now.
     pub store_bytes: u64,
     /// Bytes free on the file system now.

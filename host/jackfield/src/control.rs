@@ -163,6 +163,8 @@ fn journal(stats: &journal::Stats) -> Journal {
         damaged: stats.damaged,
         refused_full: stats.refused_full,
         trims: stats.trims,
+        settles: stats.settles,
+        settle_waits: stats.settle_waits,
         store_bytes: stats.store_bytes,
         disk_free_bytes: stats.disk_free_bytes,
         memory_bytes: stats.memory_bytes,

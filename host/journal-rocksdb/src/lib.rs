@@ -197,6 +197,8 @@ impl Journal for RocksJournal {
             damaged: read(&c.damaged),
             refused_full: read(&c.refused),
             trims: read(&c.trims),
+            settles: 0,
+            settle_waits: 0,
             store_bytes: seen.store_bytes,
             store_bytes_limit: shared.space.limit_bytes(seen),
             disk_free_bytes: seen.free_bytes,

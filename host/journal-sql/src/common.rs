@@ -25,6 +25,8 @@ pub(crate) struct Counters {
     pub(crate) loaded: AtomicU64,
     pub(crate) damaged: AtomicU64,
     pub(crate) refused: AtomicU64,
+    pub(crate) settles: AtomicU64,
+    pub(crate) settle_waits: AtomicU64,
     /// The database had no space the last time.
     pub(crate) full: AtomicBool,
     pub(crate) store_bytes: AtomicU64,
@@ -114,6 +116,7 @@ impl Common {
         self.judge(self.writer.write(&self.line, work).await)?;
         plan.note(&mut state, to);
         self.kept().settled(to);
+        self.counters.settles.fetch_add(1, Ordering::Relaxed);
         Ok(bytes)
     }
 

@@ -10,8 +10,23 @@ use message::{Message, Record, Sequence};
 pub(crate) struct Append {
     pub(crate) number: u64,
     pub(crate) records: Arc<Vec<Record>>,
-    /// What its row takes.
-    pub(crate) bytes: usize,
+}
+
+impl Append {
+    /// About what it takes in memory.
+    fn bytes(&self) -> usize {
+        let records = self.records.len() * size_of::<Record>();
+        records + bodies_bytes(&self.records)
+    }
+}
+
+/// About what the messages among them take.
+pub(crate) fn bodies_bytes(records: &[Record]) -> usize {
+    let bytes = records.iter().map(|record| match record {
+        Record::Body { message, .. } => message.size_bytes(),
+        _ => 0,
+    });
+    bytes.sum()
 }
 
 /// Those of them that are kept, oldest first.
@@ -33,7 +48,7 @@ impl Kept {
                 _ => None,
             };
         }
-        self.bytes += append.bytes;
+        self.bytes += append.bytes();
         self.appends.push_back(append);
     }
 
@@ -45,7 +60,7 @@ impl Kept {
     /// Those up to a number are settled.
     pub(crate) fn settled(&mut self, up_to: u64) {
         while let Some(append) = self.appends.pop_front_if(|append| append.number <= up_to) {
-            self.bytes -= append.bytes;
+            self.bytes -= append.bytes();
             for record in append.records.iter() {
                 let (sequence, comes) = match record {
                     Record::Body { sequence, .. } => (sequence, true),
@@ -65,7 +80,7 @@ impl Kept {
         self.bodies.get(&sequence)
     }
 
-    /// Bytes of their rows, and about those of their messages in memory.
+    /// About the bytes that they take in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -90,18 +105,19 @@ mod tests {
             vec![Record::BodyGone { sequence: 2 }, Samples::body(4), Record::BodyGone { sequence: 9 }],
         ];
         for (number, records) in (1..).zip(appends) {
-            kept.push(Append { number, records: Arc::new(records), bytes: 100 });
+            kept.push(Append { number, records: Arc::new(records) });
         }
         let told = |kept: &Kept| {
             let is_there = |sequence| Some((sequence, kept.body(sequence)?.is_some()));
             (1..=9).filter_map(is_there).collect::<Vec<_>>()
         };
         let (first, rest) = ([(1, false)], [(2, false), (3, true), (4, true), (9, false)]);
-        assert_eq!((told(&kept), kept.bytes()), ([&first[..], &rest].concat(), 300));
+        assert_eq!(told(&kept), [&first[..], &rest].concat());
         kept.settled(1);
         assert_eq!(told(&kept), [&first[..], &rest].concat(), "those that are to go are in their places now");
         kept.settled(2);
-        assert_eq!((told(&kept), kept.bytes(), kept.all().len()), (vec![rest[0], rest[2], rest[3]], 100, 1));
+        assert_eq!((told(&kept), kept.all().len()), (vec![rest[0], rest[2], rest[3]], 1));
+        assert_eq!(kept.bytes(), 3 * size_of::<Record>() + Samples::message(4).size_bytes());
         kept.settled(3);
         assert_eq!((told(&kept), kept.bytes(), kept.is_empty()), (vec![], 0, true));
     }

@@ -41,12 +41,12 @@ use message::{Loaded, Message, Record, Sequence};
 use crate::append::{Work, Writer};
 use crate::common::{Common, panicked};
 use crate::dialect::Dialect;
-use crate::fault::{Broken, Fault};
-use crate::kept::Append;
+use crate::fault::Broken;
+use crate::kept::{Append, bodies_bytes};
 use crate::outage::Outage;
 use crate::recovery::Known;
 use crate::script::ROWS_MAX;
-use crate::session::{Desk, Line, OnTheSpot, Patience};
+use crate::session::{Desk, Line, OnTheSpot, Patience, Taken};
 
 pub use address::{Address, AddressError, Kind};
 pub use lease::{Lease, SqlLease};
@@ -54,10 +54,10 @@ pub use schema::check_prefix;
 
 /// An append that takes more than that in a row is settled at once: its rows cost more than its way to the server.
 const ROW_BYTES_MAX: usize = 64 << 10;
-/// Appends that are kept are settled when they take that, or after a second or so …
-const SETTLED_BYTES: usize = 4 << 20;
+/// Appends that are kept are settled when they take that in memory, or after a second or so …
+const SETTLED_BYTES: usize = 8 << 20;
 /// … and when they take that, the next append waits for it.
-const KEPT_BYTES_MAX: usize = 16 << 20;
+const KEPT_BYTES_MAX: usize = 32 << 20;
 
 /// Where the journal is and how it is used.
 #[derive(Clone, Debug)]
@@ -127,7 +127,8 @@ impl SqlJournal {
         };
         writer.epoch = begun.state.epoch;
         // The first append need not wait for a connection. If there is none it tells why.
-        let _ = spot.run(async { Ok::<_, Fault>(line.take().await?.keep()) });
+        let connected = spot.run(line.take());
+        connected.into_iter().flatten().for_each(Taken::keep);
         let turn = Mutex::new(Turn { appends: begun.appends, closed: false });
         Ok(SqlJournal { desk, spot, line, turn, common: Arc::new(Common::new(writer, settles, reads, begun.state)) })
     }
@@ -148,8 +149,10 @@ impl SqlJournal {
             _ => Vec::new(),
         };
         let bytes = value.len();
-        let (common, append) = (self.common.clone(), Append { number, records, bytes });
-        if !(1..=ROW_BYTES_MAX).contains(&bytes) || self.common.kept().bytes() + bytes > KEPT_BYTES_MAX {
+        let (common, append) = (self.common.clone(), Append { number, records });
+        let is_too_much = self.common.kept().bytes() > KEPT_BYTES_MAX;
+        if is_too_much || !(1..=ROW_BYTES_MAX).contains(&bytes) {
+            self.common.counters.settle_waits.fetch_add(is_too_much.into(), Ordering::Relaxed);
             let settled = self.desk.run(async move { common.settle(Some(append)).await });
             return settled.unwrap_or_else(|| Err(self.common.poison(panicked())));
         }
@@ -314,6 +317,8 @@ impl Journal for SqlJournal {
             bodies_loaded: read(&c.loaded),
             damaged: read(&c.damaged),
             refused_full: read(&c.refused),
+            settles: read(&c.settles),
+            settle_waits: read(&c.settle_waits),
             store_bytes: read(&c.store_bytes),
             store_bytes_limit: u64::MAX,
             disk_free_bytes: u64::MAX,
@@ -346,13 +351,4 @@ impl fmt::Debug for SqlJournal {
             .field("epoch", &self.common.writer.epoch)
             .finish_non_exhaustive()
     }
-}
-
-/// About the bytes of the messages among them.
-fn bodies_bytes(records: &[Record]) -> usize {
-    let bytes = records.iter().map(|record| match record {
-        Record::Body { message, .. } => message.size_bytes(),
-        _ => 0,
-    });
-    bytes.sum()
 }

@@ -70,7 +70,7 @@ pub(crate) async fn appends(
         // One with which an epoch began says nothing else.
         if !value.is_empty() {
             let records = format::decode_append(&key, &value).map_err(|e| damaged("append", &key, e))?;
-            found.push(Append { number: expected, records: records.into(), bytes: value.len() });
+            found.push(Append { number: expected, records: records.into() });
         }
     }
     Ok(found)

@@ -136,6 +136,10 @@ pub struct Stats {
     pub refused_full: u64,
     /// Times that space was given back.
     pub trims: u64,
+    /// Times that what appends left in one place was brought to its own, where an engine does so.
+    pub settles: u64,
+    /// Appends that waited for that, because too much was left.
+    pub settle_waits: u64,
     /// Bytes the store takes on disk now.
     pub store_bytes: u64,
     /// Bytes it may take, now.

@@ -41,7 +41,7 @@ fn records() {
                 assert_eq!(decode_fact(KEY, &encode_fact(KEY, &fact).into()), Ok(fact));
             }),
             APPEND => decode_append(KEY, &value.clone().into()).map(|records| {
-                assert_eq!(decode_append(KEY, &encode_append(KEY, &[records.clone()]).into()), Ok(records));
+                assert_eq!(decode_append(KEY, &encode_append(KEY, std::slice::from_ref(&records)).into()), Ok(records));
             }),
             _ => decode_producer_id(fields).map(|id| {
                 assert_eq!(decode_producer_id(&encode_producer_id(&id)), Ok(id));

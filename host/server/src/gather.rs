@@ -9,7 +9,7 @@ use std::time::Duration;
 /// The wait is at most this share of the last append's time …
 const SHARE: u32 = 2;
 /// … and at most this.
-const PATIENCE_MAX: Duration = Duration::from_micros(300);
+const PATIENCE_MAX: Duration = Duration::from_millis(1);
 /// Appends that do not wait after waits in vain, at most.
 const SKIPS_MAX: u32 = 64;
 
