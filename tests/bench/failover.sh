@@ -203,8 +203,11 @@ galera_sql() { # SERVER STATEMENT
 
 # The server with which the master's process has connections.
 galera_of_master() {
+    local n found
     for n in 0 1 2; do
-        ! ss -Htnp state established "( dport = :$((database + 10 * n)) )" | grep -q "pid=${pids[$master]}," || { echo "$n"; return 0; }
+        # Read to its end: ss that nobody listens to any more counts as failed.
+        found=$(ss -Htnp state established "( dport = :$((database + 10 * n)) )")
+        [[ $found != *"pid=${pids[$master]},"* ]] || { echo "$n"; return 0; }
     done
     fail "the master is connected to no server"
 }
