@@ -177,6 +177,13 @@ start_all() {
     find_master
 }
 
+# A lease that ran out ends the process of a master that lost it: its supervisor starts it again.
+start_who_ended() {
+    for n in $(seq 0 $((brokers - 1))); do
+        kill -0 "${pids[$n]}" 2>/dev/null || { wait "${pids[$n]}" || echo "broker $n had ended with $? and is started again" | tee -a "$out/report" >&2; start "$n"; }
+    done
+}
+
 next_master() {
     # A lone broker is its own successor.
     [ "$brokers" != 1 ] || { start "$dead"; find_master; return 0; }
@@ -253,14 +260,12 @@ for kill in $(seq "$database_kills"); do
     find_master
     echo "database kill $kill/$database_kills: server $victim, $which; broker $master is master, all clients go on" | tee -a "$out/report" >&2
     galera again "$victim"
-    # A lease that ran out meanwhile ends the process of a master that lost it: its supervisor starts it again.
-    for n in $(seq 0 $((brokers - 1))); do
-        kill -0 "${pids[$n]}" 2>/dev/null || { wait "${pids[$n]}" || echo "broker $n had ended with $? and is started again" | tee -a "$out/report" >&2; start "$n"; }
-    done
+    start_who_ended
     for n in $(seq 0 $((brokers - 1))); do [ "$n" = "$master" ] || await is_standby "$n"; done
 done
 echo end >&3
 hear DRAINED
+[ "$database_kills" = 0 ] || { start_who_ended; find_master; }
 kill_master
 next_master
 echo verdict >&3
