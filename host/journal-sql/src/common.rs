@@ -44,15 +44,15 @@ pub(crate) struct Common {
     /// Who has it settles.
     state: tokio::sync::Mutex<State>,
     /// Somebody is about to, or does.
-    pub(crate) settles: AtomicBool,
+    pub(crate) is_settling: AtomicBool,
     first_error: OnceLock<JournalError>,
     pub(crate) counters: Counters,
 }
 
 impl Common {
     pub(crate) fn new(writer: Writer, line: Line, reads: Line, state: State) -> Common {
-        let (kept, settles, first_error, counters) = Default::default();
-        Common { writer, line, reads, kept, state: state.into(), settles, first_error, counters }
+        let (kept, is_settling, first_error, counters) = Default::default();
+        Common { writer, line, reads, kept, state: state.into(), is_settling, first_error, counters }
     }
 
     /// The journal answers nothing any more.

@@ -2,6 +2,7 @@
 
 use journal::JournalError;
 
+use crate::Config;
 use crate::append::{Failed, TRANSACTION_MAX, Work, Writer};
 use crate::dialect::{APPENDS, JOURNAL};
 use crate::fault::{Broken, Fault};
@@ -14,34 +15,36 @@ const TRIES_MAX: usize = 100;
 
 /// A journal of which a new epoch has begun.
 pub(crate) struct Begun {
+    pub(crate) writer: Writer,
     pub(crate) state: State,
     /// Appends so far, the epoch's own one too.
     pub(crate) appends: u64,
 }
 
-/// Begins one; makes the tables where it may. The writer's epoch counts for nothing yet.
-pub(crate) async fn begin(line: &Line, may_create: bool, writer: &Writer) -> Result<Begun, Broken> {
+/// Begins one; makes the tables where it may.
+pub(crate) async fn begin(line: &Line, config: &Config) -> Result<Begun, Broken> {
     let mut taken = line.take().await?;
-    schema::journal(line, &mut taken.session, may_create).await?;
+    schema::journal(line, &mut taken.session, config.create_tables).await?;
     taken.keep();
-    let appends = raise(line, writer.lease.as_deref()).await?;
+    let appends = raise(line, config.lease.as_deref()).await?;
     // After that nobody else changes it.
     let mut taken = line.take().await?;
     let mut state = recovery::state(line, &mut taken.session).await?;
     let left = recovery::appends(line, &mut taken.session, state.appends, appends).await?;
     taken.keep();
+    let writer = Writer { epoch: state.epoch, lease: config.lease.clone(), outage_max: config.outage_max };
     if !left.is_empty() {
         let plan = Plan::of(left.iter().flat_map(|append| append.records.iter()), &state);
         let kept: Vec<u64> = left.iter().map(|append| append.number).collect();
         let work = Work::Settle { from: state.appends, to: appends, kept: &kept, plan: &plan };
-        match (Writer { epoch: state.epoch, ..writer.clone() }).write(line, work).await {
-            Ok(()) => plan.note(&mut state, appends),
-            Err(Failed::Fault(fault)) => return Err(fault.into()),
-            Err(Failed::Displaced(why)) => return Err(JournalError::Fenced { why }.into()),
-        }
+        writer.write(line, work).await.map_err(|failed| match failed {
+            Failed::Fault(fault) => Broken::Fault(fault),
+            Failed::Displaced(why) => Broken::Error(JournalError::Fenced { why }),
+        })?;
+        plan.note(&mut state, appends);
         tracing::info!(appends = left.len(), "appends that the last epoch kept are settled");
     }
-    Ok(Begun { state, appends })
+    Ok(Begun { writer, state, appends })
 }
 
 /// The number of its first append, which says nothing but that the epoch has begun.

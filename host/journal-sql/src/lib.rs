@@ -38,7 +38,7 @@ use bytes::Bytes;
 use journal::{Journal, JournalError, Recovered, Room, Stats, format};
 use message::{Loaded, Message, Record, Sequence};
 
-use crate::append::{Work, Writer};
+use crate::append::Work;
 use crate::common::{Common, panicked};
 use crate::dialect::Dialect;
 use crate::fault::Broken;
@@ -108,12 +108,11 @@ impl SqlJournal {
         let (line, reads) = (new_line(), new_line());
         // Where one connection alone may write they take turns.
         let settles = if config.address.kind() == Kind::Sqlite { line.clone() } else { new_line() };
-        let mut writer = Writer { epoch: 0, lease: config.lease.clone(), outage_max: config.outage_max };
-        let (opened_line, create, lease) = (settles.clone(), config.create_tables, writer.clone());
+        let (opened_line, opened) = (settles.clone(), config.clone());
         let opened = desk.run(async move {
             let patience = Patience::new();
             loop {
-                match epoch::begin(&opened_line, create, &lease).await {
+                match epoch::begin(&opened_line, &opened).await {
                     Err(broken) => patience.wait(broken, &opened_line).await?,
                     begun => break begun,
                 }
@@ -125,12 +124,17 @@ impl SqlJournal {
             Some(Err(Broken::Fault(fault))) => return Err(fault.to_error("open the journal in", &config.address)),
             None => return Err(panicked()),
         };
-        writer.epoch = begun.state.epoch;
         // The first append need not wait for a connection. If there is none it tells why.
         let connected = spot.run(line.take());
         connected.into_iter().flatten().for_each(Taken::keep);
         let turn = Mutex::new(Turn { appends: begun.appends, closed: false });
-        Ok(SqlJournal { desk, spot, line, turn, common: Arc::new(Common::new(writer, settles, reads, begun.state)) })
+        Ok(SqlJournal {
+            desk,
+            spot,
+            line,
+            turn,
+            common: Arc::new(Common::new(begun.writer, settles, reads, begun.state)),
+        })
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -172,14 +176,16 @@ impl SqlJournal {
         Ok(bytes as u64)
     }
 
-    /// Does not wait for it.
+    /// Settles, and looks for new heads of logs from which much was removed; does not wait for it. One at a time, however
+    /// long a database is away.
     fn settle_soon(&self) {
         let common = self.common.clone();
-        if !common.settles.swap(true, Ordering::Relaxed) {
+        if !common.is_settling.swap(true, Ordering::Relaxed) {
             self.desk.start(async move {
                 // What went wrong is told, and known to the next append.
                 let _ = common.settle(None).await;
-                common.settles.store(false, Ordering::Relaxed);
+                common.search_heads().await;
+                common.is_settling.store(false, Ordering::Relaxed);
             });
         }
     }
@@ -295,11 +301,7 @@ impl Journal for SqlJournal {
     /// Settles what is kept, and looks for new heads of logs from which much was removed. Space is the database's own
     /// business; it is asked from time to time how much there is of ours.
     fn maintain(&self) {
-        if !self.common.kept().is_empty() {
-            self.settle_soon();
-        }
-        let common = self.common.clone();
-        self.desk.start(async move { common.search_heads().await });
+        self.settle_soon();
         if self.common.is_to_ask_for_size() {
             let common = self.common.clone();
             self.desk.start(async move { common.ask_for_size().await });
