@@ -22,6 +22,8 @@ wish() { # wish COMMAND PACKAGE
 
 want c++ g++
 want make make
+# Compiles RocksDB in less than half the time (.cargo/cxx), and an example policy.
+wish clang clang
 want pkg-config pkg-config
 # Not libclang-cpp.so, which other packages bring along and bindgen cannot use.
 find /usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib64 \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) \
@@ -38,8 +40,7 @@ if [ "${1:-}" = test ]; then
     # The servers of the journal in a database; each test starts its own.
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages="$packages postgresql"
     want mariadb-install-db mariadb-server
-    # Each of these is for an example policy, which is left out of the tests without it.
-    wish clang clang
+    # For an example policy, which is left out of the tests without it.
     wish wasm-ld lld
 fi
 have cargo || [ -x "$HOME/.cargo/bin/cargo" ] || packages="$packages rustup curl"
@@ -77,7 +78,7 @@ install() { # install PACKAGE…
 [ -z "$packages" ] || install $packages
 
 for package in $wishes; do
-    (install "$package") || echo "setup: without $package an example policy is left out of the tests" >&2
+    (install "$package") || echo "setup: goes on without $package: see what it is for in setup.sh" >&2
 done
 
 if [ "${1:-}" = test ]; then
