@@ -99,6 +99,7 @@ if cmp -s "$out/compiler.txt" built/compiler.txt; then
 else
     echo "plugins: the kept components are by another compiler; the tests of the twins judge the fresh ones"
     cd ..
+    # With the features of the whole workspace, as all else is built.
     CARGO_TARGET_DIR=$host_target JACKFIELD_STOCK_COMPONENTS=$out \
-        cargo test --locked --release -p plugin-wasmtime --test components -- auth:: twins:: worlds::
+        cargo test --locked --release --workspace --test components -- auth:: twins:: worlds::
 fi

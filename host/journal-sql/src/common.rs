@@ -96,7 +96,6 @@ impl Common {
             return Err(self.poison(error));
         }
         self.counters.full.store(true, Ordering::Relaxed);
-        self.counters.refused.fetch_add(1, Ordering::Relaxed);
         if !was_full {
             tracing::warn!("database {address} has no space: {fault}; {}", fault.remedy(address.kind()));
         }

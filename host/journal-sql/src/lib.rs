@@ -253,7 +253,10 @@ impl Journal for SqlJournal {
         if turn.closed {
             return Err(JournalError::Closed);
         }
-        let bytes = self.store(turn.appends + 1, groups)?;
+        let bytes = self.store(turn.appends + 1, groups).inspect_err(|error| {
+            let is_full = matches!(error, JournalError::Full { .. });
+            self.common.counters.refused.fetch_add(is_full.into(), Ordering::Relaxed);
+        })?;
         turn.appends += 1;
         let c = &self.common.counters;
         let records = groups.iter().map(|group| group.len() as u64).sum();
