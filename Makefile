@@ -1,5 +1,5 @@
 # Two commands do all the set-up: `make run` builds and starts the broker, `make test` runs everything CI runs.
-# The first build compiles RocksDB and wasmtime: half an hour or more on two cores. Later ones take up to two minutes.
+# The first build compiles RocksDB and wasmtime: about half an hour on two cores. Later ones take up to two minutes.
 
 SHELL := /bin/sh
 export PATH := $(HOME)/.cargo/bin:$(PATH)
