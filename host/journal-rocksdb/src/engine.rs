@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use journal::JournalError;
+use rocksdb::properties::MIN_LOG_NUMBER_TO_KEEP;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB,
     DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, Options, WriteOptions,
@@ -21,10 +22,23 @@ const TOMBSTONES_MAX: usize = 2048;
 const OPEN_FILES_MAX: i32 = 256;
 
 pub(crate) fn open(config: &Config) -> Result<DB, JournalError> {
-    let cache = Cache::new_lru_cache(config.block_cache_bytes);
-    let families = [keys::BODIES, keys::ENTRIES, keys::FACTS]
-        .map(|name| ColumnFamilyDescriptor::new(name, family_options(config, name, &cache)));
+    let families = family_descriptors(config);
     DB::open_cf_descriptors(&database_options(config), &config.place, families).map_err(|e| open_error(config, &e))
+}
+
+/// Number of the oldest log with something that is nowhere else, as the engine noted it; 0 if it does not say. Changes
+/// nothing in the journal.
+pub(crate) fn oldest_log_needed(config: &Config) -> u64 {
+    let (options, families) = (database_options(config), family_descriptors(config));
+    let opened = DB::open_cf_descriptors_read_only(&options, &config.place, families, false);
+    let number = opened.and_then(|db| db.property_int_value(MIN_LOG_NUMBER_TO_KEEP));
+    number.ok().flatten().unwrap_or(0)
+}
+
+fn family_descriptors(config: &Config) -> [ColumnFamilyDescriptor; 3] {
+    let cache = Cache::new_lru_cache(config.block_cache_bytes);
+    [keys::BODIES, keys::ENTRIES, keys::FACTS]
+        .map(|name| ColumnFamilyDescriptor::new(name, family_options(config, name, &cache)))
 }
 
 fn database_options(config: &Config) -> Options {

@@ -124,7 +124,7 @@ impl RocksJournal {
     /// Opens the journal, or begins one in an empty directory.
     pub fn open(config: &Config) -> Result<RocksJournal, JournalError> {
         place::prepare(&config.place)?;
-        log_check::check(&config.place)?;
+        log_check::check(&config.place, || engine::oldest_log_needed(config))?;
         let db = engine::open(config)?;
         let mut state = recovery::state(&db)?;
         let space = Space::new(config, store_bytes(&db));

@@ -11,6 +11,9 @@
 //! ```
 //!
 //! The checksum covers type, log number and payload. Bytes of a former life of the file carry another log number.
+//!
+//! A log that is not needed any more proves nothing: it may have been taken for a new one, whose first append was under way
+//! when the power went, so that the beginning is new and the name the old one still.
 
 use std::fs;
 use std::path::Path;
@@ -21,8 +24,9 @@ const BLOCK_BYTES: usize = 32 * 1024;
 const HEADER_BYTES: usize = 7;
 const HEADER_NUMBERED_BYTES: usize = 11;
 
-/// Refuses a directory with a damaged log, naming file and offset.
-pub(crate) fn check(place: &Path) -> Result<(), JournalError> {
+/// Refuses a directory with a damaged log, naming file and offset. `oldest_needed` tells, where it matters, which logs
+/// still count.
+pub(crate) fn check(place: &Path, oldest_needed: impl Fn() -> u64) -> Result<(), JournalError> {
     let io = |e: std::io::Error| JournalError::Io {
         attempt: "read the logs in",
         place: place.display().to_string(),
@@ -33,7 +37,9 @@ pub(crate) fn check(place: &Path) -> Result<(), JournalError> {
         let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
         let (Some(number), true) = (number, path.extension().is_some_and(|e| e == "log")) else { continue };
         let bytes = fs::read(&path).map_err(io)?;
-        if let Some((broken, whole)) = damage(&bytes, number as u32) {
+        if let Some((broken, whole)) = damage(&bytes, number as u32)
+            && number >= oldest_needed()
+        {
             return Err(JournalError::Damaged {
                 what: "log",
                 key: format!("{} at byte {broken}", path.display()),

@@ -53,6 +53,19 @@ fn one_flipped_bit_in_the_log_is_told_by_file_and_offset() {
     }
 }
 
+/// A log that is not needed any more may be half of another one: a power cut leaves it so.
+#[test]
+fn a_damaged_log_that_is_not_needed_stops_nothing() {
+    let place = tempfile::tempdir().expect("temporary directory");
+    let log = written(&Config { log_files_recycled: 0, ..Config::new(place.path()) });
+    let mut bad = fs::read(&log).expect("read");
+    assert_eq!(entries(place.path(), 0), Ok(APPENDS));
+    assert!(!log.exists(), "what was in it is in its place");
+    bad[10] ^= 0x10;
+    fs::write(&log, &bad).expect("write");
+    assert_eq!(entries(place.path(), 0), Ok(APPENDS));
+}
+
 /// A fact whose value does not read is given back without it and counted: whoever kept it is told, and the start goes on. One
 /// of a later version stops the start.
 #[test]
