@@ -137,6 +137,17 @@ impl Member {
         kill(self.pid(), signal).expect("signalled");
     }
 
+    /// Stops all of its threads. The signal alone reaches them when each is next scheduled, and until then they work on.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.pid()));
+        until("all threads to stand still", || {
+            let tasks = fs::read_dir(&tasks).expect("alive").filter_map(Result::ok);
+            // One that ended meanwhile has no state any more.
+            tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok()).all(|stat| is_stopped(&stat))
+        });
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("gone");
@@ -157,6 +168,11 @@ impl Member {
             .filter(|target| target.to_string_lossy().starts_with("socket:"))
             .count()
     }
+}
+
+/// Whether a line of `/proc/PID/task/TID/stat` tells of a stopped thread: the state follows the name, which is in brackets.
+fn is_stopped(stat: &str) -> bool {
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 impl Drop for Member {
@@ -259,7 +275,7 @@ fn a_stopped_master_is_waited_for() {
     b.await_word("standby");
     let mut client = a.client();
     client.publish("Q", "0");
-    a.signal(Signal::SIGSTOP);
+    a.freeze();
     client.send("SEND\ndestination:/queue/Q\npersistent:true\nreceipt:asleep\n\n1");
     let stopped = Instant::now();
     while stopped.elapsed() < Duration::from_secs(1) {

@@ -142,7 +142,7 @@ fn a_woken_master_confirms_nothing(config: &str, journal_is_shared_by_lock: bool
             std::thread::spawn(move || send_on(client, confirmed))
         };
         until("some messages", || confirmed.load(Ordering::SeqCst) > 50);
-        a.signal(Signal::SIGSTOP);
+        a.freeze();
         if journal_is_shared_by_lock {
             // The journal's own lock is still there, so that the lease alone does not make a second writer.
             b.await_log("which does not hold the lock; this broker has it and waits for the process to end");
