@@ -165,7 +165,7 @@ fn components_of_a_watched_folder_are_deployed_as_they_change() {
     std::fs::create_dir(home.join("work")).expect("a folder");
     std::fs::copy(stock("round-robin"), home.join("work/mine.wasm")).expect("a component");
     until("the component to be found", || active()["active"] == 1);
-    std::fs::copy(stock("least-in-flight"), home.join("work/mine.wasm")).expect("a component");
+    std::fs::copy(stock("strict-order"), home.join("work/mine.wasm")).expect("a component");
     until("the change to be found", || active()["active"] == 2);
     std::fs::write(home.join("work/mine.wasm"), "no component").expect("a file");
     until("what is wrong to be told", || broker.log().contains("mine.wasm is not deployed"));

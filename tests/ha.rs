@@ -15,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::admin::{exchange, get, tcp};
+use crate::database::kept_port;
 use crate::support::{PROGRAM, Stomp, repository, run, text, until};
 
 /// Exit code of a broker that lost its lock.
@@ -522,10 +523,7 @@ fn failovers_under_load_lose_nothing() {
 fn a_slave_answers_for_its_health() {
     let shared = Shared::new();
     let a = shared.master("a");
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        free.local_addr().expect("its address").port()
-    };
+    let (port, _kept) = kept_port();
     let doors = format!("[admin]\nsocket = \"b.sock\"\nstandby = \"127.0.0.1:{port}\"\nhealth = \"127.0.0.1:{port}\"");
     let b = shared.start_with("b", &doors);
     b.await_word("standby");

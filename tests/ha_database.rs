@@ -246,7 +246,7 @@ fn what_is_wrong_with_a_database_is_told() {
 #[test]
 fn the_example_on_a_database_runs_as_written() {
     let server = Server::start(Engine::Postgres);
-    let ports = format!("3{:02}", std::process::id() % 100);
+    let ports = format!("1{:02}", std::process::id() % 100);
     let url = server.url();
     let change = |content: String| content.replace("postgres://jackfield:secret@127.0.0.1:5432/activemq", &url);
     let said = run_example("examples/ha-database", &ports, change);

@@ -5,6 +5,9 @@
  * The state is how often each consumer was served. */
 #include "jackfield_policy.h"
 
+/* Format of the state: a number that no other policy has. */
+#define STATE_FORMAT 3408628993u
+
 enum { REGION_MAX = 64, MEMBERS_MAX = 4096, PROPERTY_MAX = 128, SYMBOLS_MAX = 1024 };
 
 typedef struct { char at[REGION_MAX]; uint8_t length; } region;
@@ -36,10 +39,10 @@ static size_t place_of(uint32_t slot) {
 
 static void policy_describe(requirements *wants) {
     static text properties[1];
-    static const uint32_t formats[] = {1};
+    static const uint32_t formats[] = {STATE_FORMAT};
     properties[0] = (text){property_name, property_length};
     *wants = (requirements){
-        .properties = properties, .properties_length = 1, .max_rows = 256, .state_version = 1, .restores = formats, .restores_length = 1};
+        .properties = properties, .properties_length = 1, .max_rows = 256, .state_version = STATE_FORMAT, .restores = formats, .restores_length = 1};
 }
 
 static text policy_configure(const setting *settings, size_t length) {

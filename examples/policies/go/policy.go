@@ -12,6 +12,9 @@ import (
 	"strings"
 )
 
+// Format of the state: a number that no other policy has.
+const stateFormat = 3408628993
+
 type member struct {
 	region string
 	served uint32
@@ -33,7 +36,7 @@ func init() {
 }
 
 func (p *homeFirst) Describe() Requirements {
-	return Requirements{Properties: []string{p.property}, MaxRows: 256, StateVersion: 1, Restores: []uint32{1}}
+	return Requirements{Properties: []string{p.property}, MaxRows: 256, StateVersion: stateFormat, Restores: []uint32{stateFormat}}
 }
 
 func (p *homeFirst) Configure(settings []Setting) error {

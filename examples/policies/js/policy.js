@@ -6,6 +6,8 @@
 import { text } from 'jackfield:policy/symbols@0.1.0';
 
 const LEAVE = 0xffffffff;
+// Format of the state: a number that no other policy has.
+const stateFormat = 3408628993;
 
 let property = 'region';
 const members = new Map();
@@ -25,7 +27,7 @@ function regionOf(symbol) {
 
 export const lifecycle = {
   describe() {
-    return { columns: [], properties: [property], maxRows: 256, stateVersion: 1, restores: [1] };
+    return { columns: [], properties: [property], maxRows: 256, stateVersion: stateFormat, restores: [stateFormat] };
   },
 
   configure(settings) {

@@ -15,6 +15,8 @@ from wit_world.imports.types import Requirements
 from componentize_py_types import Err
 
 LEAVE = 0xFFFFFFFF
+# Format of the state: a number that no other policy has.
+STATE_FORMAT = 3408628993
 
 # Of each consumer: its region, how often it was served, whether it was heard of since a state was taken over.
 REGION, SERVED, IS_HERE = range(3)
@@ -36,7 +38,7 @@ def region_of(symbol):
 
 class Lifecycle(exports.Lifecycle):
     def describe(self):
-        return Requirements([], [property_name], 256, 1, [1])
+        return Requirements([], [property_name], 256, STATE_FORMAT, [STATE_FORMAT])
 
     def configure(self, settings):
         global property_name

@@ -1,5 +1,6 @@
 //! The fence: open for a while after each proof of the lock, shut for good once it is lost.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Loss;
@@ -8,10 +9,12 @@ use crate::Loss;
 /// of a clock that never goes back and counts the machine's sleep.
 ///
 /// Once shut it stays shut.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fence {
     state: Mutex<Inner>,
     changed: Condvar,
+    /// What `state` says, for those who only look: open before this time.
+    open_until: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +38,7 @@ pub enum Standing {
 impl Fence {
     /// One that waits for its first proof.
     pub fn new() -> Fence {
-        Fence::default()
+        Fence { state: Mutex::default(), changed: Condvar::new(), open_until: AtomicI64::new(i64::MIN) }
     }
 
     /// One without a lock behind it: it is always open.
@@ -49,13 +52,23 @@ impl Fence {
     pub fn prove(&self, until: i64) {
         let mut state = self.lock();
         state.proven_until = state.proven_until.max(Some(until));
+        if state.shut.is_none() {
+            self.open_until.fetch_max(until, Ordering::SeqCst);
+        }
         self.changed.notify_all();
     }
 
     /// The lock is lost. The first loss counts.
     pub fn shut(&self, loss: Loss) {
-        self.lock().shut.get_or_insert(loss);
+        let mut state = self.lock();
+        state.shut.get_or_insert(loss);
+        self.open_until.store(i64::MIN, Ordering::SeqCst);
         self.changed.notify_all();
+    }
+
+    /// Whether it is open at this time: a look without a lock, for each time that something is said.
+    pub fn is_open(&self, now: i64) -> bool {
+        now < self.open_until.load(Ordering::SeqCst)
     }
 
     /// How it stands at this time.
@@ -92,6 +105,12 @@ impl Fence {
     }
 }
 
+impl Default for Fence {
+    fn default() -> Fence {
+        Fence::new()
+    }
+}
+
 impl Inner {
     fn standing(&self, now: i64) -> Standing {
         match (&self.shut, self.proven_until) {
@@ -112,17 +131,23 @@ mod tests {
     #[test]
     fn it_is_open_from_proof_to_proof_and_shut_for_good() {
         let fence = Fence::new();
-        assert_eq!(fence.standing(0), Standing::Doubt);
+        let look = |now| {
+            let standing = fence.standing(now);
+            assert_eq!(fence.is_open(now), standing == Standing::Open);
+            standing
+        };
+        assert_eq!(look(0), Standing::Doubt);
         fence.prove(10);
         fence.prove(5);
-        assert_eq!((fence.standing(9), fence.standing(10)), (Standing::Open, Standing::Doubt));
+        assert_eq!((look(9), look(10)), (Standing::Open, Standing::Doubt));
         fence.prove(20);
-        assert_eq!(fence.standing(19), Standing::Open);
+        assert_eq!(look(19), Standing::Open);
         fence.shut(Loss::Deleted);
         fence.shut(Loss::Touched);
         fence.prove(99);
-        assert_eq!(fence.standing(19), Standing::Shut(Loss::Deleted));
+        assert_eq!(look(19), Standing::Shut(Loss::Deleted));
         assert_eq!(Fence::always_open().standing(i64::MAX - 1), Standing::Open);
+        assert!(Fence::always_open().is_open(i64::MAX - 1));
     }
 
     /// Who waits in doubt goes on with the next proof, and hears of a loss.

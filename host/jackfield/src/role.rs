@@ -25,6 +25,7 @@ use journal::{Journal, JournalError};
 use journal_rocksdb::RocksJournal;
 use journal_sql::{Address, Lease, SqlJournal, SqlLease};
 use nix::time::{ClockId, clock_gettime};
+use server::MaySpeak;
 
 use crate::config::{Config, LockWish};
 use crate::exit::Exit;
@@ -157,6 +158,12 @@ impl Role {
     /// system in its own time.
     pub(crate) fn bind_ms_max(&self) -> u64 {
         if self.was_standby { PORT_MS_MAX } else { 0 }
+    }
+
+    /// Whether this broker can prove that it is the master.
+    pub(crate) fn may_speak(&self) -> MaySpeak {
+        let fence = self.fence.clone();
+        Arc::new(move || fence.is_open(now_ms()))
     }
 
     /// When this broker began to be of use to anybody: when it was started, or when it stopped waiting.

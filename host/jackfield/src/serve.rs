@@ -163,6 +163,7 @@ fn start(config: &Config, certificates: &Certificates, standby: &AtomicBool) -> 
     let facts = |facts| control.load(facts);
     let mut told = wiring::server(config, certificates, &id, gate.clone());
     told.bind_ms_max = role.bind_ms_max();
+    told.may_speak = role.may_speak();
     let started = Server::start(told, config.broker(), shared, Box::new(policies), id, facts);
     let server = started.map_err(|error| {
         tracing::error!("{error}");

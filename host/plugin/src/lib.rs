@@ -47,7 +47,7 @@ pub use crate::network::{
     Crossing, CrossingCheck, CrossingCorrections, CrossingLogic, Demand, Edit, Interest, NetworkFilter, Peer,
 };
 pub use crate::point::Point;
-pub use crate::property::{Property, PropertyColumn, PropertyForm, text_hash};
+pub use crate::property::{Property, PropertyColumn, PropertyForm, state_format, text_hash};
 pub use crate::routing::{PublishRouting, RouteCheck, RouteCorrections, RouteLogic, Verdict};
 pub use crate::symbols::{SYMBOL_ABSENT, SymbolLimits, SymbolStats, SymbolTable};
 pub use crate::times::CallTimes;

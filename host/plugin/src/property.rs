@@ -125,6 +125,13 @@ pub fn text_hash(text: &str) -> i64 {
     }
 }
 
+/// Number of a format of state that no other policy has, so that none reads another one's: the last 24 bits of
+/// [`text_hash`] of its name, and its version, 1 to 255, as the last byte. 0 for version 0, which is no state.
+pub fn state_format(policy: &str, version: u8) -> u32 {
+    let [.., a, b, c] = text_hash(policy).to_be_bytes();
+    if version == 0 { 0 } else { u32::from_be_bytes([a, b, c, version]) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +161,11 @@ mod tests {
             assert_eq!(text_hash(text).cast_unsigned(), hash, "{text}");
         }
         assert_eq!(text_hash(""), 0);
+    }
+
+    #[test]
+    fn formats_are_of_one_policy() {
+        assert_eq!(state_format("foobar", 1), 0x3967_e801);
+        assert_eq!(state_format("foobar", 0), 0);
     }
 }

@@ -46,8 +46,8 @@ pub trait RouteLogic: Default + Send + 'static {
     /// Ids of the headers that are read by [`Messages::number`]; the manual has the table.
     const COLUMN_IDS: &'static [u32] = &[];
 
-    /// Format of the state that [`snapshot`](Self::snapshot) writes and [`restore`](Self::restore) reads; 0 = none.
-    const STATE_VERSION: u32 = 0;
+    /// Version of the state that [`snapshot`](Self::snapshot) writes and [`restore`](Self::restore) reads; 0 = none.
+    const STATE_VERSION: u8 = 0;
 
     /// Takes the settings in their order, or says in a sentence what is wrong with them.
     fn configure(&mut self, settings: &[(String, String)]) -> Result<(), String>;

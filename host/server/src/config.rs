@@ -7,6 +7,9 @@ use session::{Authenticator, Inspector, Protocol};
 
 use crate::Tls;
 
+/// Says whether clients may be told anything now.
+pub type MaySpeak = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Limits and habits of the server.
 #[derive(Clone)]
 pub struct Config {
@@ -22,6 +25,9 @@ pub struct Config {
     pub guard: Option<Arc<dyn Guard>>,
     /// Looks at what clients send; `None` where nobody does.
     pub inspector: Option<Arc<dyn Inspector>>,
+    /// Looked at each time before bytes go to a client; they wait while it says no. A broker that cannot prove that it is
+    /// the master says nothing: what was true when it was written down may not be any more, as after a pause.
+    pub may_speak: MaySpeak,
     /// Batches of commands one connection may have on the way to the core.
     pub batches_in_flight_max: usize,
     /// Bytes that may wait for the journal's writer; above it no persistent messages are taken, at twice as many no commands
@@ -70,6 +76,7 @@ impl Config {
             login_threads: 1,
             guard: None,
             inspector: None,
+            may_speak: Arc::new(|| true),
             batches_in_flight_max: 2,
             journal_backlog_bytes_max: 32 * 1024 * 1024,
             write_buffer_bytes_max: 256 * 1024,

@@ -11,9 +11,9 @@ use message::{Command, ConnectionKey, Event};
 use session::{Admitted, Denied, Output, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::Config;
+use crate::config::{Config, MaySpeak};
 use crate::core::{Core, now_ms};
 use crate::counters::{Counters, SessionCounters, is_told};
 use crate::inbox::{Batch, Content, Input};
@@ -24,6 +24,8 @@ use crate::tls::looks_like_tls;
 
 /// How long a closing connection may take to accept its last bytes.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often somebody who may not speak looks whether he may.
+const SILENCE_LOOK: Duration = Duration::from_millis(5);
 /// The first read of a connection, in bytes.
 const READ_BYTES_FIRST: usize = 1024;
 /// Deliveries written before the core hears of it, in bytes.
@@ -42,6 +44,7 @@ pub(crate) struct Connection {
     logins: (Arc<Logins>, IpAddr),
     /// The session's login that has not been decided; it takes no frame until then.
     deciding: Option<Deciding>,
+    may_speak: MaySpeak,
     /// Looks at what the client sends, where somebody wants to.
     inspection: Option<Inspection>,
     out: Output,
@@ -92,8 +95,21 @@ enum Pushed {
     Flush,
 }
 
+/// Waits until clients may be told something.
+async fn silence(may_speak: &MaySpeak) {
+    while !may_speak() {
+        sleep(SILENCE_LOOK).await;
+    }
+}
+
 /// Writes what there is; without any, sees to it that what was written leaves. Safe to cancel.
-async fn push_out(writer: &mut (impl AsyncWrite + Unpin), bytes: &mut BytesMut) -> std::io::Result<Pushed> {
+async fn push_out(
+    writer: &mut (impl AsyncWrite + Unpin),
+    bytes: &mut BytesMut,
+    may_speak: &MaySpeak,
+) -> std::io::Result<Pushed> {
+    // As late as can be: between this and the write nothing is waited for.
+    silence(may_speak).await;
     if bytes.is_empty() {
         writer.flush().await.map(|()| Pushed::Flush)
     } else {
@@ -119,6 +135,7 @@ impl Connection {
             permits: Arc::new(Semaphore::new(config.batches_in_flight_max.max(1))),
             logins,
             deciding: None,
+            may_speak: config.may_speak.clone(),
             inspection: config.inspector.clone().map(Inspection::new),
             out: Output::default(),
             events: Vec::new().into_iter(),
@@ -194,7 +211,7 @@ impl Connection {
                     Ok(permit) => self.hand_over(permit),
                     Err(_) => return "the broker stopped".to_owned(),
                 },
-                pushed = push_out(&mut writer, &mut self.out.bytes), if may_write => match pushed {
+                pushed = push_out(&mut writer, &mut self.out.bytes, &self.may_speak), if may_write => match pushed {
                     Ok(Pushed::Bytes(0)) => self.deaf = Some("the peer closed the connection".to_owned()),
                     Ok(Pushed::Bytes(_)) => {
                         self.unflushed = self.is_secured;
@@ -369,6 +386,7 @@ impl Connection {
         {
             self.hand_over(permit);
         }
+        silence(&self.may_speak).await;
         let _ = writer.write_all(&self.out.bytes).await;
         let _ = writer.shutdown().await;
     }
@@ -379,5 +397,29 @@ async fn decided(deciding: &mut Option<Deciding>) -> Result<Admitted, Denied> {
     match deciding {
         Some(deciding) => deciding.await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Who may not speak keeps its bytes; when it may again they leave, whole and once.
+    #[tokio::test]
+    async fn nothing_is_said_before_it_may_be() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        let looks = Arc::new(AtomicU32::new(0));
+        let counted = looks.clone();
+        let may_speak: MaySpeak = Arc::new(move || counted.fetch_add(1, Ordering::SeqCst) >= 3);
+        let mut bytes = BytesMut::from(&b"receipt"[..]);
+        assert!(matches!(push_out(&mut near, &mut bytes, &may_speak).await, Ok(Pushed::Bytes(7))));
+        assert_eq!(looks.load(Ordering::SeqCst), 4);
+        assert!(bytes.is_empty());
+        drop(near);
+        let mut said = Vec::new();
+        far.read_to_end(&mut said).await.expect("read");
+        assert_eq!(said, b"receipt");
     }
 }

@@ -36,7 +36,7 @@ mod running;
 mod tls;
 mod writer;
 
-pub use config::{Config, Connector};
+pub use config::{Config, Connector, MaySpeak};
 pub use observer::{ConnectorReport, Figures, Gone, Observer, Page};
 pub use policy_hand::{HandError, PolicyHand};
 pub use running::{Exit, Listener, Recovered, Server, ServerError};

@@ -37,7 +37,7 @@ struct FairShare {
 impl QueuePolicy for FairShare {
     const COLUMNS: &'static [Column] = &[Column::LookAhead];
     const ROWS_MAX: u32 = 1024;
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn configure(&mut self, settings: &mut Settings) {
         self.key = settings.text("key", "JMSXGroupID");

@@ -17,7 +17,7 @@ struct LatencyAware {
 impl QueuePolicy for LatencyAware {
     const COLUMNS: &'static [Column] = &[Column::AckInterval];
     const ROWS_MAX: u32 = 256;
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn configure(&mut self, settings: &mut Settings) {
         self.tolerance = settings.number("tolerance", 10, 0..=1_000);

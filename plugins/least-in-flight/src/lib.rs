@@ -10,7 +10,7 @@ struct LeastInFlight {
 
 impl QueuePolicy for LeastInFlight {
     const ROWS_MAX: u32 = 256;
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn plan(&mut self, batch: &Batch, give: &mut Give) {
         for row in 0..batch.rows() {

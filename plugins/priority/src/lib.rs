@@ -20,7 +20,7 @@ struct Priority {
 impl QueuePolicy for Priority {
     const COLUMNS: &'static [Column] = &[Column::LookAhead];
     const ROWS_MAX: u32 = 1024;
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn configure(&mut self, settings: &mut Settings) {
         self.by = settings.text("by", "JMSPriority");

@@ -53,7 +53,7 @@ impl RoundRobin {
 
 impl QueuePolicy for RoundRobin {
     const ROWS_MAX: u32 = 256;
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn plan(&mut self, batch: &Batch, give: &mut Give) {
         self.line_up(batch);

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use crate::bindings::exports::jackfield::policy::lifecycle::{self, Refusal, Setting};
 use crate::bindings::exports::jackfield::policy::queue_dispatch;
 use crate::bindings::jackfield::policy::types::{self, Consumers, Requirements};
+use crate::property::state_format;
 use crate::{Batch, Change, Exported, Give, Settings};
 
 /// Exports `P` as the world wants it.
@@ -12,12 +13,13 @@ pub struct Glue<P>(PhantomData<P>);
 
 impl<P: Exported> lifecycle::Guest for Glue<P> {
     fn describe() -> Requirements {
+        let format = state_format(P::PACKAGE, P::STATE_VERSION);
         Requirements {
             columns: P::COLUMNS.iter().map(|column| *column as u32).collect(),
             properties: P::with(|policy| policy.properties()).into_iter().map(|property| property.0).collect(),
             max_rows: P::ROWS_MAX,
-            state_version: P::STATE_VERSION,
-            restores: if P::STATE_VERSION == 0 { Vec::new() } else { vec![P::STATE_VERSION] },
+            state_version: format,
+            restores: if format == 0 { Vec::new() } else { vec![format] },
         }
     }
 
@@ -33,7 +35,7 @@ impl<P: Exported> lifecycle::Guest for Glue<P> {
     }
 
     fn restore(format: u32, state: Vec<u8>) -> Result<(), Refusal> {
-        if format != P::STATE_VERSION {
+        if format != state_format(P::PACKAGE, P::STATE_VERSION) {
             return Err(Refusal::UnknownFormat);
         }
         match P::with(|policy| policy.restore(&state)) {

@@ -84,8 +84,9 @@ pub trait QueuePolicy: Default + 'static {
     const COLUMNS: &'static [Column] = &[];
     /// The most rows wanted in one call; 0 leaves it to the broker.
     const ROWS_MAX: u32 = 0;
-    /// Format of the state that [`snapshot`](Self::snapshot) writes and [`restore`](Self::restore) reads; 0 = none.
-    const STATE_VERSION: u32 = 0;
+    /// Version of the state that [`snapshot`](Self::snapshot) writes and [`restore`](Self::restore) reads; 0 = none. With
+    /// the name of the package it is the format: a policy of another name does not read this state.
+    const STATE_VERSION: u8 = 0;
 
     /// The settings of the policy's section in the configuration. Read all that you know, also those that have to have
     /// their defaults: a policy may be configured again. What you do not read is refused.
@@ -139,6 +140,8 @@ macro_rules! export_queue_policy {
         }
 
         impl $crate::Exported for $policy {
+            const PACKAGE: &'static str = ::core::env!("CARGO_PKG_NAME");
+
             fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
                 POLICY.with_borrow_mut(work)
             }
@@ -151,6 +154,9 @@ macro_rules! export_queue_policy {
 /// Where the one value of an exported policy lives. Implemented by [`export_queue_policy!`].
 #[doc(hidden)]
 pub trait Exported: QueuePolicy {
+    /// Name of the package that it is in.
+    const PACKAGE: &'static str;
+
     /// Calls `work` with the value.
     fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T;
 }

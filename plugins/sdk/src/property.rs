@@ -22,6 +22,13 @@ impl Property {
     }
 }
 
+/// Number of a format of state that no other policy has: the last 24 bits of the hash of the package's name, and the
+/// version as the last byte. 0 for version 0.
+pub(crate) fn state_format(package: &str, version: u8) -> u32 {
+    let [.., a, b, c] = text_hash(package).to_be_bytes();
+    if version == 0 { 0 } else { u32::from_be_bytes([a, b, c, version]) }
+}
+
 /// The hash that the broker shows of a text: FNV-1a of 64 bits over its UTF-8, as a signed number; 0 for the empty text,
 /// and 1 in place of 0 for any other.
 pub fn text_hash(text: &str) -> i64 {

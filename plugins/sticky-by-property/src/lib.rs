@@ -31,7 +31,7 @@ fn mix(value: i64, slot: u32) -> u64 {
 impl QueuePolicy for StickyByProperty {
     const COLUMNS: &'static [Column] = &[Column::LookAhead];
     const ROWS_MAX: u32 = 1024;
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn configure(&mut self, settings: &mut Settings) {
         self.property = settings.text("property", "JMSCorrelationID");

@@ -50,7 +50,7 @@ impl Weighted {
 
 impl QueuePolicy for Weighted {
     const ROWS_MAX: u32 = 256;
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn configure(&mut self, settings: &mut Settings) {
         self.weights = settings.weights("weights");

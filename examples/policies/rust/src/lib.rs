@@ -26,7 +26,7 @@ struct HomeFirst {
 
 impl QueuePolicy for HomeFirst {
     const ROWS_MAX: u32 = 256;
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn configure(&mut self, settings: &mut Settings) {
         self.property = settings.text("property", "region");

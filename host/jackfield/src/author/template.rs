@@ -145,6 +145,9 @@ pub(super) fn write(
     for (file, text) in example.files {
         let crate_name = |name: &str| name.replace('-', "_");
         let text = text.replace(example.name, name).replace(&crate_name(example.name), &crate_name(name));
+        // Where it is not made of the package's name, as in Rust, it is written out.
+        let format = |name: &str| plugin::state_format(name, 1).to_string();
+        let text = text.replace(&format(example.name), &format(name));
         // What lies in this tree lies beside the policy there.
         let text = text.replace("../../../plugins/sdk", "sdk").replace("../../../wit", "wit");
         let text = text.replace("\"../golden\"", "\"golden\"");

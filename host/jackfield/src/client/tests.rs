@@ -57,7 +57,10 @@ fn broker(answer: impl Fn(&Frame) -> Vec<Frame> + Send + 'static) -> (u16, JoinH
 /// A person whose broker is not started is told how to start it.
 #[test]
 fn a_missing_broker_is_named_with_the_remedy() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Bound and not listening: nobody else is given the port meanwhile.
+    let held = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    held.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = held.local_addr().unwrap().as_socket().unwrap().port();
     let error = Connection::open(&remote(port), None).err().expect("nobody listens").to_string();
     assert!(error.contains(&format!("nothing listens on 127.0.0.1:{port}")), "{error}");
     assert!(error.contains("jackfield serve"), "{error}");

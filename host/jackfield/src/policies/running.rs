@@ -113,8 +113,8 @@ fn component(name: &str) -> Vec<u8> {
 fn turns() -> Vec<u8> {
     guest::Guest {
         describe: r#"
-            (i32.store (i32.const 532) (i32.const 1)) (i32.store (i32.const 536) (i32.const 544))
-            (i32.store (i32.const 540) (i32.const 1)) (i32.store (i32.const 544) (i32.const 1)) (i32.const 512)"#,
+            (i32.store (i32.const 532) (i32.const 3815437825)) (i32.store (i32.const 536) (i32.const 544))
+            (i32.store (i32.const 540) (i32.const 1)) (i32.store (i32.const 544) (i32.const 3815437825)) (i32.const 512)"#,
         snapshot: r#"
             (i32.store (i32.const 168) (i32.const 4096)) (i32.store (i32.const 172) (global.get $seen))
             (i32.const 160)"#,

@@ -1,7 +1,7 @@
 //! Real database servers, each with its own folder and port, for as long as a test takes. `./setup.sh test` installs them.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use socket2::{Domain, Socket, Type};
 
 /// Longest time for a server to come up.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -27,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) engine: Engine,
     home: tempfile::TempDir,
     pub(crate) port: u16,
+    _kept: Socket,
     child: Option<Child>,
 }
 
@@ -35,8 +37,8 @@ impl Server {
     pub(crate) fn start(engine: Engine) -> Server {
         let home = tempfile::tempdir().expect("a folder");
         fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-        let mut server = Server { engine, home, port, child: None };
+        let (port, kept) = kept_port();
+        let mut server = Server { engine, home, port, _kept: kept, child: None };
         server.make();
         server.start_again();
         server
@@ -101,6 +103,7 @@ impl Server {
             Engine::MariaDb => {
                 let mut command = as_user("mysql", &tool("mariadbd"));
                 command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
+                command.arg(format!("--tmpdir={}", self.temporary().display()));
                 command.arg(format!("--port={}", self.port)).arg("--bind-address=127.0.0.1");
                 command.arg(format!("--socket={}", data.join("socket").display()));
                 command.arg(format!("--init-file={}", self.home.path().join("init.sql").display()));
@@ -127,6 +130,11 @@ impl Server {
         self.home.path().join("data")
     }
 
+    /// A MariaDB that starts takes away what it finds of temporary tables, be they another one's.
+    fn temporary(&self) -> PathBuf {
+        self.home.path().join("temporary")
+    }
+
     fn make(&self) {
         let data = self.data();
         fs::create_dir(&data).expect("a folder");
@@ -141,6 +149,8 @@ impl Server {
             }
             Engine::MariaDb => {
                 own("mysql", &data);
+                fs::create_dir(self.temporary()).expect("a folder");
+                own("mysql", &self.temporary());
                 let init = format!(
                     "CREATE DATABASE IF NOT EXISTS jackfield;\n\
                      CREATE USER IF NOT EXISTS 'jackfield'@'%' IDENTIFIED BY '{PASSWORD}';\n\
@@ -150,10 +160,21 @@ impl Server {
                 fs::write(self.home.path().join("init.sql"), init).expect("a file");
                 let mut command = as_user("mysql", &tool("mariadb-install-db"));
                 command.arg("--no-defaults").arg(format!("--datadir={}", data.display()));
-                run(command.args(["--auth-root-authentication-method=normal", "--skip-test-db"]));
+                command.args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+                run(command.arg(format!("--tmpdir={}", self.temporary().display())));
             }
         }
     }
+}
+
+/// A port that nobody else is given, also while no server listens there: the socket is bound and does not listen, so that
+/// a server, which says `SO_REUSEADDR`, can bind and listen beside it.
+pub(crate) fn kept_port() -> (u16, Socket) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    let address = socket.local_addr().expect("its address").as_socket().expect("an address");
+    (address.port(), socket)
 }
 
 impl Drop for Server {

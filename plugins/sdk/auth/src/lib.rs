@@ -98,8 +98,9 @@ impl Wishes {
 
 /// Decides who comes in, what they may do, and which messages they may send.
 pub trait AuthLogic: Default + 'static {
-    /// Format of the state that [`snapshot`](Self::snapshot) writes and [`restore`](Self::restore) reads; 0 = none.
-    const STATE_VERSION: u32 = 0;
+    /// Version of the state that [`snapshot`](Self::snapshot) writes and [`restore`](Self::restore) reads; 0 = none. With
+    /// the name of the package it is the format: a policy of another name does not read this state.
+    const STATE_VERSION: u8 = 0;
 
     /// Takes all the settings, or says in a sentence with key, value and remedy what is wrong with them.
     fn configure(&mut self, settings: &[(String, String)]) -> Result<(), String>;
@@ -156,6 +157,9 @@ pub fn log(level: Level, text: &str) {
 /// Where the one value of an exported policy lives. Implemented by [`export_auth_policy!`].
 #[doc(hidden)]
 pub trait Exported {
+    /// Name of the package that it is in.
+    const PACKAGE: &'static str;
+
     /// What is exported.
     type Policy: AuthLogic;
 
@@ -169,12 +173,13 @@ pub struct Glue<E>(PhantomData<E>);
 
 impl<E: Exported> lifecycle::Guest for Glue<E> {
     fn describe() -> Requirements {
+        let format = plugin::state_format(E::PACKAGE, E::Policy::STATE_VERSION);
         Requirements {
             columns: E::with(|kept| kept.policy.wishes().ids()),
             properties: Vec::new(),
             max_rows: 0,
-            state_version: E::Policy::STATE_VERSION,
-            restores: if E::Policy::STATE_VERSION == 0 { Vec::new() } else { vec![E::Policy::STATE_VERSION] },
+            state_version: format,
+            restores: if format == 0 { Vec::new() } else { vec![format] },
         }
     }
 
@@ -189,7 +194,7 @@ impl<E: Exported> lifecycle::Guest for Glue<E> {
     }
 
     fn restore(format: u32, state: Vec<u8>) -> Result<(), Refusal> {
-        if format != E::Policy::STATE_VERSION {
+        if format != plugin::state_format(E::PACKAGE, E::Policy::STATE_VERSION) {
             return Err(Refusal::UnknownFormat);
         }
         match E::with(|kept| kept.policy.restore(&state)) {
@@ -301,6 +306,8 @@ macro_rules! export_auth_policy {
         }
 
         impl $crate::Exported for JackfieldPolicy {
+            const PACKAGE: &'static str = ::core::env!("CARGO_PKG_NAME");
+
             type Policy = $policy;
 
             fn with<T>(work: impl FnOnce(&mut $crate::Kept<$policy>) -> T) -> T {

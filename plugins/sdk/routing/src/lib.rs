@@ -62,6 +62,9 @@ use view::View;
 /// Where the one value of an exported policy lives. Implemented by [`export_routing_policy!`].
 #[doc(hidden)]
 pub trait Exported {
+    /// Name of the package that it is in.
+    const PACKAGE: &'static str;
+
     /// What is exported.
     type Policy: RouteLogic;
 
@@ -75,12 +78,13 @@ pub struct Glue<E>(PhantomData<E>);
 
 impl<E: Exported> lifecycle::Guest for Glue<E> {
     fn describe() -> Requirements {
+        let format = plugin::state_format(E::PACKAGE, E::Policy::STATE_VERSION);
         Requirements {
             columns: E::Policy::COLUMN_IDS.to_vec(),
             properties: Vec::new(),
             max_rows: 0,
-            state_version: E::Policy::STATE_VERSION,
-            restores: if E::Policy::STATE_VERSION == 0 { Vec::new() } else { vec![E::Policy::STATE_VERSION] },
+            state_version: format,
+            restores: if format == 0 { Vec::new() } else { vec![format] },
         }
     }
 
@@ -95,7 +99,7 @@ impl<E: Exported> lifecycle::Guest for Glue<E> {
     }
 
     fn restore(format: u32, state: Vec<u8>) -> Result<(), Refusal> {
-        if format != E::Policy::STATE_VERSION {
+        if format != plugin::state_format(E::PACKAGE, E::Policy::STATE_VERSION) {
             return Err(Refusal::UnknownFormat);
         }
         match E::with(|kept| kept.policy.restore(&state)) {
@@ -144,6 +148,8 @@ macro_rules! export_routing_policy {
         }
 
         impl $crate::Exported for JackfieldPolicy {
+            const PACKAGE: &'static str = ::core::env!("CARGO_PKG_NAME");
+
             type Policy = $policy;
 
             fn with<T>(work: impl FnOnce(&mut $crate::Kept<$policy>) -> T) -> T {

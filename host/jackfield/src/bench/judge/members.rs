@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use socket2::{Domain, Socket, Type};
 
 /// Connectors of each broker: name and scheme.
 const CONNECTORS: [(&str, &str); 2] = [("openwire", "tcp"), ("stomp", "stomp")];
@@ -28,7 +29,7 @@ struct Member {
     child: Child,
     life: u32,
     config: PathBuf,
-    addresses: [SocketAddr; 2],
+    ports: [KeptPort; 2],
 }
 
 impl Drop for Member {
@@ -68,9 +69,9 @@ impl Members {
         let (program, data) = (program.to_owned(), data.to_owned());
         let mut all = Members { program, data, start_max, log, more, members: Vec::new(), master: 0, tell, said };
         for member in 0..count {
-            let (config, addresses) = all.configure(member)?;
+            let (config, ports) = all.configure(member)?;
             let child = all.spawn(member, 0, &config)?;
-            all.members.push(Member { child, life: 0, config, addresses });
+            all.members.push(Member { child, life: 0, config, ports });
             all.expect(member, if member == 0 { "ready" } else { "standby" })?;
         }
         Ok(all)
@@ -84,7 +85,7 @@ impl Members {
     /// The addresses of this connector, of all members.
     pub(super) fn addresses(&self, name: &str) -> Vec<SocketAddr> {
         let at = CONNECTORS.iter().position(|(other, _)| *other == name).unwrap_or(0);
-        self.members.iter().map(|member| member.addresses[at]).collect()
+        self.members.iter().map(|member| member.ports[at].address).collect()
     }
 
     /// Nothing, or how a member ended by itself.
@@ -165,16 +166,16 @@ impl Members {
         }
     }
 
-    fn configure(&self, member: usize) -> anyhow::Result<(PathBuf, [SocketAddr; 2])> {
+    fn configure(&self, member: usize) -> anyhow::Result<(PathBuf, [KeptPort; 2])> {
         let config = beside(&self.data, &format!(".{member}.toml"));
-        let addresses = [free_address()?, free_address()?];
+        let ports = [KeptPort::new()?, KeptPort::new()?];
         let mut text = format!("[broker]\nname = \"member-{member}\"\n");
-        for ((name, scheme), address) in CONNECTORS.iter().zip(&addresses) {
+        for ((name, scheme), KeptPort { address, .. }) in CONNECTORS.iter().zip(&ports) {
             text.push_str(&format!("[[connector]]\nname = \"{name}\"\nuri = \"{scheme}://{address}\"\n"));
         }
         text.push_str(&self.more);
         fs::write(&config, text).with_context(|| format!("write {}", config.display()))?;
-        Ok((config, addresses))
+        Ok((config, ports))
     }
 
     fn spawn(&self, member: usize, life: u32, config: &Path) -> anyhow::Result<Child> {
@@ -202,10 +203,23 @@ impl Members {
     }
 }
 
-/// An address of this machine that is free now: clients are told it before the broker that will have it is master.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    let socket = TcpListener::bind("127.0.0.1:0").context("look for a free port")?;
-    Ok(socket.local_addr()?)
+/// A port that the system gives to nobody else, also while no broker listens there: clients are told it before the broker
+/// that has it is master, and must never find a stranger.
+///
+/// The socket is bound and does not listen; with `SO_REUSEADDR` on both a broker can bind and listen beside it.
+struct KeptPort {
+    address: SocketAddr,
+    _socket: Socket,
+}
+
+impl KeptPort {
+    fn new() -> anyhow::Result<KeptPort> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).context("look for a free port")?;
+        let address = socket.local_addr()?.as_socket().context("the address of a socket")?;
+        Ok(KeptPort { address, _socket: socket })
+    }
 }
 
 /// A file beside the data folder.
@@ -217,7 +231,22 @@ fn beside(data: &Path, extension: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+
     use super::*;
+
+    /// A broker can listen on a kept port, again and again, and nobody is given it by chance.
+    #[test]
+    fn a_kept_port_is_for_its_broker() {
+        let port = KeptPort::new().expect("a port");
+        for _ in 0..2 {
+            let listener = TcpListener::bind(port.address).expect("it listens");
+            TcpStream::connect(port.address).expect("it answers");
+            drop(listener);
+        }
+        let chance = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        assert!(chance.bind(&port.address.into()).is_err(), "given to somebody who did not ask for it");
+    }
 
     /// Files go beside the folder, not into it: the folder is the broker's.
     #[test]

@@ -24,7 +24,7 @@ impl Default for Sampling {
 }
 
 impl RouteLogic for Sampling {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u8 = 1;
 
     fn configure(&mut self, settings: &[(String, String)]) -> Result<(), String> {
         let mut fresh = Sampling { since: self.since, ..Sampling::default() };
