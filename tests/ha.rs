@@ -122,7 +122,7 @@ impl Member {
         lines.iter().rev().find_map(said)
     }
 
-    fn stomp(&self) -> SocketAddr {
+    pub(crate) fn stomp(&self) -> SocketAddr {
         self.listening("stomp").expect("it listens")
     }
 

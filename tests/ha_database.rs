@@ -217,6 +217,30 @@ fn a_database_that_dies_makes_clients_wait() {
     assert!(!b.has_said("ready"), "{}", b.log());
 }
 
+/// While its lock cannot be proven a master promises nothing and hands nothing out, not even what needs no journal, and its
+/// heart-beats go on: a database that is away for long costs no connection.
+#[test]
+fn heart_beats_go_on_in_doubt() {
+    let mut server = Server::start(Engine::Postgres);
+    let shared = Shared::new();
+    let a = shared.start_with("a", &in_database(&server.url()));
+    a.await_word("ready");
+    let mut client = Stomp::open(a.stomp());
+    client.send("CONNECT\naccept-version:1.2\nhost:x\nheart-beat:0,50\n\n");
+    assert_eq!(client.frame().command, "CONNECTED");
+    client.confirm("SUBSCRIBE\nid:1\ndestination:/topic/T\nack:auto\n", "");
+    server.kill();
+    a.await_log("the lock gives no answer");
+    let begun = Instant::now();
+    until("the lease to be over", || begun.elapsed() > Duration::from_secs(2));
+    client.send("SEND\ndestination:/topic/T\nreceipt:doubt\n\nhello");
+    client.hear_beats(20);
+    assert!(client.nothing_came(), "said in doubt");
+    server.start_again();
+    client.expect_receipt("doubt");
+    assert_eq!(client.frame().body, "hello");
+}
+
 /// What is wrong with a database is said with its place and a remedy, and without its password.
 #[test]
 fn what_is_wrong_with_a_database_is_told() {

@@ -325,6 +325,17 @@ impl Stomp {
         self.unread.iter().all(|byte| matches!(byte, b'\n' | b'\r'))
     }
 
+    /// Waits for so many heart-beats; nothing else may come meanwhile.
+    pub(crate) fn hear_beats(&mut self, count: usize) {
+        let mut heard = 0;
+        while heard < count {
+            let mut buffer = [0; 64];
+            let length = self.socket.read(&mut buffer).expect("a heart-beat");
+            assert!(length > 0 && buffer[..length].iter().all(|byte| matches!(byte, b'\n' | b'\r')), "{buffer:?}");
+            heard += length;
+        }
+    }
+
     /// The next frame; heart-beats are passed over.
     pub(crate) fn frame(&mut self) -> Frame {
         self.try_frame().expect("a frame")

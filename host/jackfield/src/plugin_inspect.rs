@@ -72,8 +72,9 @@ mod tests {
         let stock = plugin_wasmtime::stock().iter().find(|stock| stock.name == "round-robin").expect("it is there");
         let (text, error) = inspected(stock.bytes, &[]);
         assert_eq!(error, None);
-        for line in ["world      queue-policy", "state      written in format 1, read in [1]", "rows       at most 256"]
-        {
+        let format = plugin::state_format("round-robin", 1);
+        let state = format!("state      written in format {format}, read in [{format}]");
+        for line in ["world      queue-policy", &state, "rows       at most 256"] {
             assert!(text.contains(line), "{line} in {text}");
         }
         let digest = format!("sha256:{}", Digest::of(stock.bytes));

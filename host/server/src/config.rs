@@ -7,7 +7,7 @@ use session::{Authenticator, Inspector, Protocol};
 
 use crate::Tls;
 
-/// Says whether clients may be told anything now.
+/// Says whether clients may be told what the core says.
 pub type MaySpeak = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Limits and habits of the server.
@@ -25,8 +25,9 @@ pub struct Config {
     pub guard: Option<Arc<dyn Guard>>,
     /// Looks at what clients send; `None` where nobody does.
     pub inspector: Option<Arc<dyn Inspector>>,
-    /// Looked at each time before bytes go to a client; they wait while it says no. A broker that cannot prove that it is
-    /// the master says nothing: what was true when it was written down may not be any more, as after a pause.
+    /// Looked at each time before what the core says is encoded for a client, and again before it goes to the socket; it
+    /// waits while the answer is no. A broker that cannot prove that it is the master promises nothing and hands nothing out:
+    /// what was true when it was decided may not be any more, as after a pause. Heart-beats go on.
     pub may_speak: MaySpeak,
     /// Batches of commands one connection may have on the way to the core.
     pub batches_in_flight_max: usize,

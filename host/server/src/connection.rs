@@ -44,7 +44,10 @@ pub(crate) struct Connection {
     logins: (Arc<Logins>, IpAddr),
     /// The session's login that has not been decided; it takes no frame until then.
     deciding: Option<Deciding>,
+    /// Whether what the core says may be passed on. Heart-beats and greetings promise nothing and may always.
     may_speak: MaySpeak,
+    /// Something of the core's is encoded and not yet taken by the socket.
+    tells: bool,
     /// Looks at what the client sends, where somebody wants to.
     inspection: Option<Inspection>,
     out: Output,
@@ -102,14 +105,17 @@ async fn silence(may_speak: &MaySpeak) {
     }
 }
 
-/// Writes what there is; without any, sees to it that what was written leaves. Safe to cancel.
+/// Writes what there is; without any, sees to it that what was written leaves. Waits first for `may_speak`, if there is one.
+/// Safe to cancel.
 async fn push_out(
     writer: &mut (impl AsyncWrite + Unpin),
     bytes: &mut BytesMut,
-    may_speak: &MaySpeak,
+    may_speak: Option<&MaySpeak>,
 ) -> std::io::Result<Pushed> {
-    // As late as can be: between this and the write nothing is waited for.
-    silence(may_speak).await;
+    if let Some(may_speak) = may_speak {
+        // As late as can be: between this and the write nothing is waited for.
+        silence(may_speak).await;
+    }
     if bytes.is_empty() {
         writer.flush().await.map(|()| Pushed::Flush)
     } else {
@@ -136,6 +142,7 @@ impl Connection {
             logins,
             deciding: None,
             may_speak: config.may_speak.clone(),
+            tells: false,
             inspection: config.inspector.clone().map(Inspection::new),
             out: Output::default(),
             events: Vec::new().into_iter(),
@@ -186,7 +193,7 @@ impl Connection {
                 return why.message.to_string();
             }
             let handed_over = self.out.commands.is_empty();
-            if handed_over && self.events.len() > 0 && !self.is_crowded() {
+            if handed_over && self.events.len() > 0 && !self.is_crowded() && (self.may_speak)() {
                 continue;
             }
             if handed_over && std::mem::take(&mut self.full_batch) && self.session.has_more() {
@@ -211,7 +218,7 @@ impl Connection {
                     Ok(permit) => self.hand_over(permit),
                     Err(_) => return "the broker stopped".to_owned(),
                 },
-                pushed = push_out(&mut writer, &mut self.out.bytes, &self.may_speak), if may_write => match pushed {
+                pushed = push_out(&mut writer, &mut self.out.bytes, self.tells.then_some(&self.may_speak)), if may_write => match pushed {
                     Ok(Pushed::Bytes(0)) => self.deaf = Some("the peer closed the connection".to_owned()),
                     Ok(Pushed::Bytes(_)) => {
                         self.unflushed = self.is_secured;
@@ -227,7 +234,7 @@ impl Connection {
                     self.deciding = None;
                     self.end_login(outcome);
                 }
-                () = self.outbox.ready(), if !self.is_crowded() => {}
+                () = heard(self.events.len() > 0, &self.outbox, &self.may_speak), if !self.is_crowded() => {}
                 read = reader.read_buf(&mut self.buffer), if may_read => match read {
                     Ok(0) => return self.last_words("the peer closed the connection".to_owned()).await,
                     Ok(length) => {
@@ -323,8 +330,11 @@ impl Connection {
         self.out.bytes.len() >= self.write_buffer_bytes_max
     }
 
-    /// Encodes events until there are none or the write buffer is full; the rest waits.
+    /// Encodes events, if they may be passed on, until there are none or the write buffer is full; the rest waits.
     fn take_events(&mut self) {
+        if !(self.may_speak)() {
+            return;
+        }
         let now = now_ms();
         while !self.is_crowded() {
             if self.events.len() == 0 {
@@ -333,7 +343,10 @@ impl Connection {
             match self.events.next() {
                 Some(Event::Pause) => self.paused = true,
                 Some(Event::Resume) => self.paused = false,
-                Some(event) => self.session.handle(event, now, &mut self.out),
+                Some(event) => {
+                    self.tells = true;
+                    self.session.handle(event, now, &mut self.out);
+                }
                 None => return,
             }
         }
@@ -349,6 +362,7 @@ impl Connection {
     /// Once the socket has all that was encoded, the core hears of it in large portions.
     fn note_written(&mut self) {
         if self.out.bytes.is_empty() {
+            self.tells = false;
             self.written += std::mem::take(&mut self.encoded);
             if self.out.bytes.capacity() > 4 * self.write_buffer_bytes_max {
                 self.out.bytes = BytesMut::new();
@@ -386,10 +400,20 @@ impl Connection {
         {
             self.hand_over(permit);
         }
-        silence(&self.may_speak).await;
+        if self.tells {
+            silence(&self.may_speak).await;
+        }
         let _ = writer.write_all(&self.out.bytes).await;
         let _ = writer.shutdown().await;
     }
+}
+
+/// Waits until there is something of the core's, if nothing `waits` already, and until it may be passed on. Safe to cancel.
+async fn heard(waits: bool, outbox: &Outbox, may_speak: &MaySpeak) {
+    if !waits {
+        outbox.ready().await;
+    }
+    silence(may_speak).await;
 }
 
 /// The end of a login under way; never without one.
@@ -414,7 +438,7 @@ mod tests {
         let counted = looks.clone();
         let may_speak: MaySpeak = Arc::new(move || counted.fetch_add(1, Ordering::SeqCst) >= 3);
         let mut bytes = BytesMut::from(&b"receipt"[..]);
-        assert!(matches!(push_out(&mut near, &mut bytes, &may_speak).await, Ok(Pushed::Bytes(7))));
+        assert!(matches!(push_out(&mut near, &mut bytes, Some(&may_speak)).await, Ok(Pushed::Bytes(7))));
         assert_eq!(looks.load(Ordering::SeqCst), 4);
         assert!(bytes.is_empty());
         drop(near);

@@ -49,8 +49,14 @@ impl Outbox {
         letters.ended && letters.events.is_empty()
     }
 
-    /// Waits for events. Safe to cancel.
+    /// Waits for events, or comes back at once if there are some. Safe to cancel.
     pub(crate) async fn ready(&self) {
-        self.wake.notified().await;
+        let is_empty = {
+            let letters = self.lock();
+            letters.events.is_empty() && !letters.ended
+        };
+        if is_empty {
+            self.wake.notified().await;
+        }
     }
 }
