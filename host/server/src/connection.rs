@@ -46,7 +46,7 @@ pub(crate) struct Connection {
     deciding: Option<Deciding>,
     /// Whether what the core says may be passed on. Heart-beats and greetings promise nothing and may always.
     may_speak: MaySpeak,
-    /// Something of the core's is encoded and not yet taken by the socket.
+    /// Something of the core's is encoded and may not have left.
     tells: bool,
     /// Looks at what the client sends, where somebody wants to.
     inspection: Option<Inspection>,
@@ -210,6 +210,7 @@ impl Connection {
             let due = self.session.timeout_ms().map_or(Duration::from_secs(60), |due| {
                 Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0))
             });
+            let gate = self.tells.then_some(&self.may_speak);
             tokio::select! {
                 biased;
                 // Commands leave before the bytes that were encoded with them: a client that reads the answer to its
@@ -218,13 +219,13 @@ impl Connection {
                     Ok(permit) => self.hand_over(permit),
                     Err(_) => return "the broker stopped".to_owned(),
                 },
-                pushed = push_out(&mut writer, &mut self.out.bytes, self.tells.then_some(&self.may_speak)), if may_write => match pushed {
+                pushed = push_out(&mut writer, &mut self.out.bytes, gate), if may_write => match pushed {
                     Ok(Pushed::Bytes(0)) => self.deaf = Some("the peer closed the connection".to_owned()),
                     Ok(Pushed::Bytes(_)) => {
                         self.unflushed = self.is_secured;
                         self.note_written();
                     }
-                    Ok(Pushed::Flush) => self.unflushed = false,
+                    Ok(Pushed::Flush) => (self.unflushed, self.tells) = (false, false),
                     Err(error) => {
                         self.unflushed = false;
                         self.deaf = Some(format!("writing failed: {error}"));
@@ -362,7 +363,7 @@ impl Connection {
     /// Once the socket has all that was encoded, the core hears of it in large portions.
     fn note_written(&mut self) {
         if self.out.bytes.is_empty() {
-            self.tells = false;
+            self.tells &= self.unflushed;
             self.written += std::mem::take(&mut self.encoded);
             if self.out.bytes.capacity() > 4 * self.write_buffer_bytes_max {
                 self.out.bytes = BytesMut::new();
