@@ -385,7 +385,7 @@ fn ten_thousand_swaps_leave_no_trace() {
                 stop.store(true, Ordering::Relaxed);
             }
             assert_eq!((decided, stats.swaps_refused), (Decided::Policy, 0), "{stats:?}");
-            if before == 0 && house.policy.stats().swaps >= SWAPS / 10 {
+            if before == 0 && stats.swaps >= SWAPS / 10 {
                 before = resident_bytes();
             }
             waited += 1;
